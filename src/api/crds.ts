@@ -1,0 +1,49 @@
+/** The CustomResourceDefinitions of the group, each made from its schema. `npm run crds` writes them into crds/. */
+
+import { CodeRunResult, CodeRunSpec } from './coderun.ts';
+import { customResourceDefinition, type PrinterColumn } from './crd.ts';
+import { CODE_RUNS, SANDBOX_CLASSES } from './group.ts';
+import { SandboxClassSpec } from './sandboxclass.ts';
+
+const AGE: PrinterColumn = {
+  name: 'Age',
+  type: 'date',
+  jsonPath: '.metadata.creationTimestamp',
+  description: 'Time since the creation.',
+};
+
+const succeeded = (field: 'status' | 'reason'): string => `.status.conditions[?(@.type=="Succeeded")].${field}`;
+
+/** File name (without suffix) → CustomResourceDefinition. */
+export const crds = (): Record<string, object> => ({
+  coderuns: customResourceDefinition({
+    type: CODE_RUNS,
+    shortName: 'crun',
+    description: 'One piece of code, run once in a sandbox. Its result is in its status.',
+    spec: CodeRunSpec,
+    status: CodeRunResult,
+    mutable: ['cancelled'],
+    columns: [
+      { name: 'Succeeded', type: 'string', jsonPath: succeeded('status'), description: 'True, False, or Unknown while the run goes on.' },
+      { name: 'Reason', type: 'string', jsonPath: succeeded('reason'), description: 'Why.' },
+      { name: 'Exit', type: 'integer', jsonPath: '.status.exitCode', description: 'Exit code of the program.' },
+      { name: 'Duration', type: 'integer', jsonPath: '.status.durationMilliseconds', description: 'How long the program ran, in milliseconds.' },
+      AGE,
+      { name: 'Pod', type: 'string', jsonPath: '.status.sandbox.podName', description: 'Sandbox pod of the run.', priority: 1 },
+      { name: 'Node', type: 'string', jsonPath: '.status.sandbox.nodeName', description: 'Node of the sandbox pod.', priority: 1 },
+    ],
+  }),
+  sandboxclasses: customResourceDefinition({
+    type: SANDBOX_CLASSES,
+    shortName: 'sclass',
+    description: 'A kind of sandbox that runs may ask for: image, isolation, network and limits. Written by the administrator.',
+    spec: SandboxClassSpec,
+    mutable: 'all',
+    columns: [
+      { name: 'Runtime', type: 'string', jsonPath: '.spec.runtimeClassName', description: 'RuntimeClass of the sandbox pods.' },
+      { name: 'Network', type: 'string', jsonPath: '.spec.network', description: 'What the sandboxes reach.' },
+      { name: 'Image', type: 'string', jsonPath: '.spec.image', description: 'Image of the sandboxes.' },
+      AGE,
+    ],
+  }),
+});

@@ -1,0 +1,39 @@
+/** The API group and every key that this project writes on objects of Kubernetes. */
+
+export const GROUP = 'coderun.dev';
+export const VERSION = 'v1alpha1';
+export const API_VERSION = `${GROUP}/${VERSION}`;
+export const CATEGORY = 'coderun';
+
+/** A kind of object: how it is called in manifests and where it lies in the REST API. */
+export interface ResourceType {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+}
+
+const ours = (kind: string, plural: string, namespaced: boolean): ResourceType => ({
+  apiVersion: API_VERSION,
+  kind,
+  plural,
+  namespaced,
+});
+
+export const CODE_RUNS = ours('CodeRun', 'coderuns', true);
+export const SANDBOX_CLASSES = ours('SandboxClass', 'sandboxclasses', false);
+
+/** On every sandbox pod; its value is the network mode, which the NetworkPolicies select by. */
+export const LABEL_NETWORK = `${GROUP}/network`;
+/** On every sandbox pod: `true`. The admission policy and the controller's watch select by it. */
+export const LABEL_SANDBOX = `${GROUP}/sandbox`;
+/** On a sandbox pod: the name of its SandboxClass, shortened to a label's length. */
+export const LABEL_CLASS = `${GROUP}/class`;
+/** On a sandbox pod: the UID of the CodeRun that it runs. */
+export const LABEL_RUN = `${GROUP}/run-uid`;
+/** On a SandboxClass: `"true"` makes it the class of runs that name none. */
+export const ANNOTATION_DEFAULT_CLASS = `${GROUP}/is-default-class`;
+
+/** The namespace of controller and gateway, and the one that the anonymous caller of a quickstart works in. */
+export const SYSTEM_NAMESPACE = 'coderun-system';
+export const SANDBOX_NAMESPACE = 'coderun-sandboxes';

@@ -1,0 +1,16 @@
+/** The resources of Kubernetes itself that this program uses. */
+
+import type { ResourceType } from '../api/group.ts';
+
+const namespaced = (apiVersion: string, kind: string, plural: string): ResourceType => ({
+  apiVersion,
+  kind,
+  plural,
+  namespaced: true,
+});
+
+export const PODS = namespaced('v1', 'Pod', 'pods');
+export const CONFIG_MAPS = namespaced('v1', 'ConfigMap', 'configmaps');
+export const EVENTS = namespaced('events.k8s.io/v1', 'Event', 'events');
+export const LEASES = namespaced('coordination.k8s.io/v1', 'Lease', 'leases');
+export const NETWORK_POLICIES = namespaced('networking.k8s.io/v1', 'NetworkPolicy', 'networkpolicies');

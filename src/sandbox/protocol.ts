@@ -1,0 +1,143 @@
+/**
+ * The protocol between this program and the agent in a sandbox: lines of JSON, UTF-8, ended by a newline.
+ *
+ * What goes in is a command, an object with one key that names it. What comes out is an event; events of a run
+ * carry its id, and one key beside it names the kind. Both are bounded: a longer line ends the channel.
+ * Everything that comes out is hostile: `parseEvent` is the only way in.
+ */
+
+import { z } from 'zod';
+
+/** The longest line either way, in bytes, newline included. */
+export const LINE_LIMIT_BYTES = 1024 * 1024;
+/** All lines of one run together, in bytes: below the size at which the kubelet rotates a log. */
+export const JOURNAL_LIMIT_BYTES = 8 * 1024 * 1024;
+
+const Id = z.string().min(1).max(64);
+const count = z.int().min(0);
+
+export interface HelloCommand {
+  hello: { epoch: number };
+}
+
+export interface ExecuteCommand {
+  execute: {
+    /** Idempotent: the agent runs an id once, and answers the same id again with what it did. */
+    id: string;
+    epoch: number;
+    language: 'python' | 'bash' | 'javascript';
+    /** For every language but Python: the command, to which the path of the program's file is added. */
+    command?: string[];
+    code: string;
+    timeoutSeconds: number;
+    stdin?: string;
+    args?: string[];
+    env?: { name: string; value: string }[];
+    files?: { path: string; contentBase64: string }[];
+    packages?: string[];
+    packageIndexURL?: string;
+    artifacts?: string[];
+    /** What the program may allocate beside the waiting interpreter, in bytes (RLIMIT_DATA or RLIMIT_AS). */
+    memoryBytes: number;
+  };
+}
+
+/** Ends a run: SIGINT, then SIGKILL for the whole process group a second later. */
+export interface InterruptCommand {
+  interrupt: { id: string; epoch: number };
+}
+
+/** Ends the agent, and with it the sandbox. */
+export interface ShutdownCommand {
+  shutdown: { epoch: number };
+}
+
+export type Command = HelloCommand | ExecuteCommand | InterruptCommand | ShutdownCommand;
+
+export const HelloEvent = z.strictObject({
+  hello: z.strictObject({
+    protocol: z.literal(1),
+    epoch: count,
+    /** `os.uname().release` inside the sandbox. */
+    kernel: z.string().max(128),
+    /** True where the kernel's log says that gVisor started it. */
+    gvisor: z.boolean(),
+    python: z.string().max(32),
+    /** What the agent ran or runs. */
+    run: z.strictObject({ id: Id, state: z.enum(['running', 'finished']) }).nullable(),
+  }),
+});
+
+export const RefusedEvent = z.strictObject({
+  refused: z.strictObject({
+    reason: z.enum(['StaleEpoch', 'Busy', 'Invalid']),
+    message: z.string().max(1024),
+    id: Id.nullable(),
+  }),
+});
+
+export const StartedEvent = z.strictObject({ id: Id, started: z.strictObject({}) });
+export const StdoutEvent = z.strictObject({ id: Id, stdout: z.string() });
+export const StderrEvent = z.strictObject({ id: Id, stderr: z.string() });
+export const ResultEvent = z.strictObject({
+  id: Id,
+  result: z.strictObject({ mime: z.record(z.string().min(1).max(128), z.string()) }),
+});
+export const ArtifactEvent = z.strictObject({
+  id: Id,
+  artifact: z.strictObject({
+    path: z.string().min(1).max(1024),
+    /** Size of the whole file. Its chunks come in order; content is left out where the journal has no room. */
+    bytes: count,
+    offset: count,
+    contentBase64: z.string().nullable(),
+  }),
+});
+export const ExitEvent = z.strictObject({
+  id: Id,
+  exit: z.strictObject({
+    exitCode: z.int().min(0).max(255).nullable(),
+    signal: z.string().max(32).nullable(),
+    /** What ended the run, where it was not the program itself. */
+    cause: z.enum(['Timeout', 'Interrupted', 'OutOfMemory', 'DiskLimit', 'PackageInstallFailed']).nullable(),
+    error: z
+      .strictObject({
+        name: z.string().max(256),
+        value: z.string().max(8192),
+        traceback: z.string().max(65_536),
+      })
+      .nullable(),
+    durationMilliseconds: count,
+    usage: z.strictObject({ cpuMilliseconds: count, peakMemoryBytes: count }),
+    output: z.strictObject({
+      stdoutBytes: count,
+      stderrBytes: count,
+      stdoutTruncated: z.boolean(),
+      stderrTruncated: z.boolean(),
+    }),
+  }),
+});
+
+const AgentEvent = z.union([
+  StdoutEvent,
+  StderrEvent,
+  ResultEvent,
+  ArtifactEvent,
+  StartedEvent,
+  ExitEvent,
+  HelloEvent,
+  RefusedEvent,
+]);
+export type AgentEvent = z.output<typeof AgentEvent>;
+
+/** The event on one line, or undefined where the line is not one: never throws, whatever the line holds. */
+export function parseEvent(line: string): AgentEvent | undefined {
+  if (line.length > LINE_LIMIT_BYTES) return undefined;
+  try {
+    return AgentEvent.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+export const encodeCommand = (command: Command): string => `${JSON.stringify(command)}\n`;

@@ -3,7 +3,17 @@
 import { z } from 'zod';
 import type { Condition } from './conditions.ts';
 import type { ObjectMeta } from './object.ts';
-import { EnvName, KIB, ObjectName, PackageRequirement, Quantity, RelativePath, utf8Bytes, withRule, withTransition } from './schema.ts';
+import {
+  EnvName,
+  KIB,
+  ObjectName,
+  PackageRequirement,
+  Quantity,
+  RelativePath,
+  utf8Bytes,
+  withRule,
+  withTransition,
+} from './schema.ts';
 
 /** A spec, encoded as JSON, may be this long: control characters swell sixfold, and etcd takes 1.5 MiB an object. */
 export const SPEC_LIMIT_BYTES = 768 * KIB;
@@ -13,7 +23,9 @@ export const CODE_LIMIT_BYTES = 512 * KIB;
 export const Language = z.enum(['python', 'bash', 'javascript']);
 
 export const EnvVar = z.strictObject({
-  name: EnvName.describe('Name of the variable. PATH and names that begin with LD_, PYTHON or KUBERNETES_ are refused.'),
+  name: EnvName.describe(
+    'Name of the variable. PATH and names that begin with LD_, PYTHON or KUBERNETES_ are refused.',
+  ),
   value: z.string().max(32_768).describe('Value of the variable, up to 32768 characters.'),
 });
 
@@ -65,12 +77,18 @@ export const codeRunFields = {
     .min(1)
     .max(3600)
     .optional()
-    .describe('How long the run may take once its sandbox is ready, in seconds. The class has the default and the maximum.'),
+    .describe(
+      'How long the run may take once its sandbox is ready, in seconds. The class has the default and the maximum.',
+    ),
   resources: ResourceAmounts.optional().describe('What the program may use, at most the maximum of its class.'),
   stdin: z.string().max(CODE_LIMIT_BYTES).optional().describe('Text that the program reads from its standard input.'),
   args: z.array(z.string().max(8192)).max(256).optional().describe('Arguments of the program, up to 256.'),
   env: z.array(EnvVar).max(128).optional().describe('Environment variables of the program, up to 128.'),
-  files: z.array(InputFile).max(64).optional().describe('Files put into the working directory before the program starts, up to 64.'),
+  files: z
+    .array(InputFile)
+    .max(64)
+    .optional()
+    .describe('Files put into the working directory before the program starts, up to 64.'),
   packages: z
     .array(PackageRequirement)
     .max(32)

@@ -39,7 +39,12 @@ const CONDITIONS: JsonSchema = {
       status: { type: 'string', enum: ['True', 'False', 'Unknown'], description: 'Whether the condition holds.' },
       reason: { type: 'string', minLength: 1, maxLength: 1024, description: 'Why, in one word for programs.' },
       message: { type: 'string', maxLength: 32_768, description: 'Why, in a sentence for people.' },
-      observedGeneration: { type: 'integer', format: 'int64', minimum: 0, description: 'Generation of the spec that this speaks of.' },
+      observedGeneration: {
+        type: 'integer',
+        format: 'int64',
+        minimum: 0,
+        description: 'Generation of the spec that this speaks of.',
+      },
       lastTransitionTime: { type: 'string', format: 'date-time', description: 'When the status last changed.' },
     },
   },
@@ -101,7 +106,12 @@ function statusSchema(status: z.ZodType, kind: string): JsonSchema {
   const properties = schema['properties'] as JsonSchema;
   schema['properties'] = {
     conditions: CONDITIONS,
-    observedGeneration: { type: 'integer', format: 'int64', minimum: 0, description: 'Generation of the spec that the status speaks of.' },
+    observedGeneration: {
+      type: 'integer',
+      format: 'int64',
+      minimum: 0,
+      description: 'Generation of the spec that the status speaks of.',
+    },
     ...properties,
   };
   return schema;

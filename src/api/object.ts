@@ -1,5 +1,7 @@
 /** The part of Kubernetes' object model that this project reads and writes. */
 
+import type { V1PodSpec, V1PodStatus } from '@kubernetes/client-node';
+
 export interface OwnerReference {
   apiVersion: string;
   kind: string;
@@ -26,4 +28,18 @@ export interface KubernetesObject {
   apiVersion: string;
   kind: string;
   metadata: ObjectMeta;
+}
+
+/** A pod as JSON carries it: times are texts. */
+export interface Pod extends KubernetesObject {
+  spec: V1PodSpec;
+  status?: V1PodStatus;
+}
+
+/** A pod as it is sent for creation. */
+export interface NewPod {
+  apiVersion: string;
+  kind: string;
+  metadata: Required<Pick<ObjectMeta, 'name' | 'labels' | 'ownerReferences'>> & { namespace: string };
+  spec: V1PodSpec;
 }

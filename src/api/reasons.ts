@@ -27,10 +27,18 @@ const failed = (retrySafe: boolean, sentence: string): ReasonRow => ({
 
 export const REASONS = {
   Queued: waiting('queued', 'The run waits for a sandbox.'),
-  QuotaExceeded: waiting('queued', 'A ResourceQuota of the namespace leaves no room for the sandbox pod; it is tried again.'),
+  QuotaExceeded: waiting(
+    'queued',
+    'A ResourceQuota of the namespace leaves no room for the sandbox pod; it is tried again.',
+  ),
   Starting: waiting('starting', 'The sandbox pod is being started.'),
   Running: waiting('running', 'The program runs.'),
-  Completed: { succeeded: 'True', state: 'succeeded', retrySafe: false, sentence: 'The program ended with exit code 0.' },
+  Completed: {
+    succeeded: 'True',
+    state: 'succeeded',
+    retrySafe: false,
+    sentence: 'The program ended with exit code 0.',
+  },
   NonZeroExit: failed(false, 'The program ended with an exit code other than 0.'),
   Signalled: failed(false, 'A signal ended the program.'),
   Timeout: failed(false, 'The program ran longer than timeoutSeconds and was ended.'),

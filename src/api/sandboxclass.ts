@@ -66,10 +66,18 @@ export const SandboxClassSpec = z.strictObject({
     .default(64 * KIB)
     .describe('How much of stdout, and of stderr, a status holds, in bytes.'),
   packageIndexURL: z.url().max(1024).optional().describe('URL of the package index, for network PackageIndex.'),
-  nodeSelector: z.record(z.string().max(317), z.string().max(63)).optional().describe('Labels of the nodes that may run the sandboxes.'),
+  nodeSelector: z
+    .record(z.string().max(317), z.string().max(63))
+    .optional()
+    .describe('Labels of the nodes that may run the sandboxes.'),
   tolerations: z.array(Toleration).max(32).optional().describe('Taints that the sandbox pods tolerate.'),
   preload: z
-    .array(z.string().max(128).regex(/^[A-Za-z_][A-Za-z0-9_.]*$/, 'must be the name of a module'))
+    .array(
+      z
+        .string()
+        .max(128)
+        .regex(/^[A-Za-z_][A-Za-z0-9_.]*$/, 'must be the name of a module'),
+    )
     .max(32)
     .optional()
     .describe('Python modules that the waiting runner imports ahead.'),

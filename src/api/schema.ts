@@ -29,7 +29,10 @@ export const ObjectName = z
   .string()
   .min(1)
   .max(63)
-  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be lower-case letters, digits and "-", beginning and ending with a letter or digit');
+  .regex(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
+    'must be lower-case letters, digits and "-", beginning and ending with a letter or digit',
+  );
 
 /** An amount of CPU or memory as Kubernetes writes it: `500m`, `1`, `512Mi`. */
 export const Quantity = z

@@ -1,0 +1,121 @@
+/** Carries out the actions of a plan. Each is harmless when done twice; a failed one is tried again by the next plan. */
+
+import type { CodeRun } from '../api/coderun.ts';
+import { CODE_RUNS } from '../api/group.ts';
+import type { NewPod, Pod } from '../api/object.ts';
+import type { Action } from '../core/plan.ts';
+import { CONTAINER } from '../core/pod.ts';
+import {
+  isAlreadyExists,
+  isConflict,
+  isForbidden,
+  isInvalid,
+  isNotFound,
+  isQuotaExceeded,
+  KubeError,
+} from '../kube/error.ts';
+import { PODS } from '../kube/resources.ts';
+import { JOURNAL_READ_BYTES, readJournal } from '../sandbox/journal.ts';
+import type { TranscriptLimits } from '../sandbox/transcript.ts';
+import type { CodeRunDeps } from './coderun.ts';
+import type { RunMemory } from './memory.ts';
+
+type Act<T extends Action['type']> = (
+  deps: CodeRunDeps,
+  key: string,
+  run: CodeRun,
+  memory: RunMemory,
+  action: Extract<Action, { type: T }>,
+) => Promise<void>;
+
+const ACTS: { [T in Action['type']]: Act<T> } = {
+  createPod: (deps, key, run, memory, { pod }) => createPod(deps, key, run, memory, pod),
+  openChannel: async ({ channels, wake, epoch }, key, _run, _memory, { pod, limits }) =>
+    channels.open({
+      podUID: pod.metadata.uid,
+      namespace: pod.metadata.namespace ?? '',
+      podName: pod.metadata.name,
+      limits,
+      epoch,
+      onChange: () => wake(key),
+    }),
+  execute: ({ channels }, _key, _run, _memory, { podUID, command }) => channels.send(podUID, command),
+  interrupt: ({ channels, epoch }, _key, _run, _memory, { podUID, runUID }) =>
+    channels.send(podUID, { interrupt: { id: runUID, epoch } }),
+  closeChannel: async ({ channels }, _key, _run, _memory, { podUID }) => channels.close(podUID),
+  readJournal: (deps, key, run, memory, { pod, limits }) => collectJournal(deps, key, run, memory, pod, limits),
+  deletePod: async ({ kube }, _key, run, _memory, { name, uid }) =>
+    kube.delete(PODS, run.metadata.namespace, name, { uid, gracePeriodSeconds: 0 }).catch(ignoreGone),
+  deleteRun: async ({ kube }, _key, { metadata }) =>
+    kube
+      .delete(CODE_RUNS, metadata.namespace, metadata.name, { uid: metadata.uid, propagationPolicy: 'Background' })
+      .catch(ignoreGone),
+  event: async ({ events }, _key, run, _memory, { kind, reason, note }) => events.record(run, kind, reason, note),
+};
+
+/** Carries out one action. Rejects where the API server or the channel refuses. */
+export async function act<T extends Action['type']>(
+  deps: CodeRunDeps,
+  key: string,
+  run: CodeRun,
+  memory: RunMemory,
+  action: Extract<Action, { type: T }>,
+): Promise<void> {
+  await (ACTS[action.type as T] as Act<T>)(deps, key, run, memory, action);
+}
+
+/** Gone already, or replaced by another object of the same name. */
+function ignoreGone(error: unknown): void {
+  if (!isNotFound(error) && !isConflict(error)) throw error;
+}
+
+const FIRST_RETRY = 500;
+const QUOTA_RETRY = 5000;
+const LONGEST_RETRY = 30_000;
+
+async function createPod(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory, pod: NewPod): Promise<void> {
+  const { kube, stores, clock, events, wake } = deps;
+  try {
+    await deps.networkPolicies.ensure(pod.metadata.namespace);
+    stores.pods.upsert(await kube.create<Pod>(PODS, pod));
+    memory.refusedPod = undefined;
+    events.record(run, 'Normal', 'SandboxCreated', `Created the sandbox pod ${pod.metadata.name}.`);
+    wake(key);
+  } catch (error) {
+    // The watch will show it; whether it is this run's own is checked before it is used.
+    if (isAlreadyExists(error)) return;
+    if (!(error instanceof KubeError)) throw error;
+    const kind = isQuotaExceeded(error) ? 'quota' : isInvalid(error) || isForbidden(error) ? 'final' : 'passing';
+    const wait = Math.min(
+      LONGEST_RETRY,
+      (kind === 'quota' ? QUOTA_RETRY : FIRST_RETRY) * 2 ** memory.creationFailures++,
+    );
+    memory.refusedPod = {
+      kind,
+      message: error.message.slice(0, 1024),
+      retryAt: new Date(clock.now().getTime() + wait),
+    };
+    wake(key);
+  }
+}
+
+const JOURNAL_ATTEMPTS = 4;
+
+async function collectJournal(
+  { kube, wake }: CodeRunDeps,
+  key: string,
+  run: CodeRun,
+  memory: RunMemory,
+  pod: Pod,
+  limits: TranscriptLimits,
+): Promise<void> {
+  const options = { container: CONTAINER, limitBytes: JOURNAL_READ_BYTES };
+  try {
+    const log = kube.readLog(pod.metadata.namespace ?? '', pod.metadata.name, options);
+    memory.journal = await readJournal(log, run.metadata.uid, limits);
+  } catch (error) {
+    if (++memory.journalFailures < JOURNAL_ATTEMPTS) throw error;
+    memory.journal = 'unreadable';
+  }
+  wake(key);
+}

@@ -1,0 +1,107 @@
+/** The controller of CodeRuns: gather the world, decide, write the status where it differs, and only then act. */
+
+import { isDeepStrictEqual } from 'node:util';
+import type { CodeRun } from '../api/coderun.ts';
+import { CODE_RUNS } from '../api/group.ts';
+import type { Pod } from '../api/object.ts';
+import type { SandboxClass } from '../api/sandboxclass.ts';
+import { planCodeRun } from '../core/coderun.ts';
+import type { PlanSettings } from '../core/plan.ts';
+import { isNotFound } from '../kube/error.ts';
+import type { Kube } from '../kube/port.ts';
+import { PODS } from '../kube/resources.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Store } from '../runtime/store.ts';
+import type { Channels } from '../sandbox/channels.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { RunMetrics } from '../telemetry/metrics.ts';
+import { act } from './act.ts';
+import type { EventRecorder } from './events.ts';
+import { gather } from './gather.ts';
+import { Memory } from './memory.ts';
+import type { NetworkPolicyGuard } from './network.ts';
+import { observeTransition } from './transitions.ts';
+
+export interface Stores {
+  runs: Store<CodeRun>;
+  pods: Store<Pod, typeof PODS_BY_RUN>;
+  classes: Store<SandboxClass>;
+}
+
+export interface CodeRunDeps {
+  kube: Kube;
+  stores: Stores;
+  channels: Channels;
+  clock: Clock;
+  events: EventRecorder;
+  networkPolicies: NetworkPolicyGuard;
+  metrics: RunMetrics;
+  log: Logger;
+  settings: PlanSettings;
+  agentCommand: string[];
+  /** Of this leadership; agents take no orders from an older one. */
+  epoch: number;
+  /** Has the run at `key` looked at again soon. */
+  wake: (key: string) => void;
+}
+
+/** The index of the pods' store that finds pods by the key of the CodeRun that owns them. */
+export const PODS_BY_RUN = 'run';
+
+export const runKeyOf = (pod: Pod): string | undefined => {
+  const owner = pod.metadata.ownerReferences?.find(({ kind, controller }) => kind === 'CodeRun' && controller);
+  return owner && `${pod.metadata.namespace}/${owner.name}`;
+};
+
+/** Reconciles one CodeRun at a time a key. Throws where the API server refuses; the queue tries again. */
+export function codeRunReconciler(deps: CodeRunDeps): (key: string) => Promise<{ after?: number }> {
+  const memory = new Memory();
+  return async (key) => {
+    const run = deps.stores.runs.get(key);
+    await deleteOrphans(deps, key, run);
+    if (!run) {
+      memory.forget(key);
+      return {};
+    }
+    const known = memory.of(key, run.metadata.uid, run.metadata.creationTimestamp, deps.clock.now());
+    const world = await gather(deps, run, known);
+    const plan = planCodeRun(world, deps.clock.now());
+    const current = plan.status ? await writeStatus(deps, run, plan.status) : run;
+    for (const action of plan.actions) await act(deps, key, current, known, action);
+    return plan.after === undefined ? {} : { after: plan.after };
+  };
+}
+
+async function writeStatus(deps: CodeRunDeps, run: CodeRun, status: NonNullable<CodeRun['status']>): Promise<CodeRun> {
+  if (isDeepStrictEqual(run.status, JSON.parse(JSON.stringify(status)))) return run;
+  const written = await deps.kube.replaceStatus<CodeRun>(CODE_RUNS, { ...run, status });
+  deps.stores.runs.upsert(written);
+  observeTransition(deps, run, written);
+  return written;
+}
+
+/** Pods whose CodeRun is gone, or whose name has passed to another CodeRun. The watches may lag, so the server is asked. */
+async function deleteOrphans({ kube, stores, channels, log }: CodeRunDeps, key: string, run: CodeRun | undefined) {
+  for (const pod of stores.pods.by(PODS_BY_RUN, key)) {
+    const { name, namespace, uid, ownerReferences } = pod.metadata;
+    const owner = ownerReferences?.find(({ kind }) => kind === 'CodeRun');
+    if (!owner || owner.uid === run?.metadata.uid || pod.metadata.deletionTimestamp) continue;
+    if ((await currentUID(kube, namespace, owner.name)) === owner.uid) continue;
+    channels.close(uid);
+    log.info({ pod: name, namespace }, 'Deleting a sandbox whose run is gone');
+    await kube.delete(PODS, namespace, name, { uid, gracePeriodSeconds: 0 }).catch(ignoreNotFound);
+  }
+}
+
+async function currentUID(kube: Kube, namespace: string | undefined, name: string): Promise<string | undefined> {
+  try {
+    return (await kube.get<CodeRun>(CODE_RUNS, namespace, name)).metadata.uid;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+export function ignoreNotFound(error: unknown): void {
+  if (!isNotFound(error)) throw error;
+}

@@ -1,0 +1,64 @@
+/** Gathers the world of a run: from the watch caches, the open channels and, for codeFrom, one read. */
+
+import type { CodeRun } from '../api/coderun.ts';
+import { ANNOTATION_DEFAULT_CLASS } from '../api/group.ts';
+import { podName } from '../api/names.ts';
+import type { KubernetesObject } from '../api/object.ts';
+import type { SandboxClass } from '../api/sandboxclass.ts';
+import { SandboxClassSpec } from '../api/sandboxclass.ts';
+import type { World } from '../core/plan.ts';
+import { isNotFound } from '../kube/error.ts';
+import type { Kube } from '../kube/port.ts';
+import { CONFIG_MAPS } from '../kube/resources.ts';
+import type { CodeRunDeps } from './coderun.ts';
+import type { RunMemory } from './memory.ts';
+
+interface ConfigMap extends KubernetesObject {
+  data?: Record<string, string>;
+}
+
+export async function gather(deps: CodeRunDeps, run: CodeRun, memory: RunMemory): Promise<World> {
+  const { stores, channels, settings, agentCommand, epoch, kube } = deps;
+  const pod = stores.pods.get(`${run.metadata.namespace}/${podName(run.metadata)}`);
+  const podUID = run.status?.sandbox?.podUID ?? pod?.metadata.uid;
+  return {
+    run,
+    sandboxClass: classOf(stores.classes.list(), run.spec.className),
+    code: await codeOf(kube, run),
+    pod,
+    refusedPod: memory.refusedPod,
+    channel: podUID === undefined ? undefined : channels.view(podUID),
+    journal: memory.journal,
+    firstSeen: memory.firstSeen,
+    agentCommand,
+    epoch,
+    settings,
+  };
+}
+
+/** The class of that name, or the one marked as default; of several, the newest, as Kubernetes does with StorageClasses. */
+function classOf(classes: readonly SandboxClass[], name: string | undefined): SandboxClass | undefined {
+  const isDefault = ({ metadata }: SandboxClass) => metadata.annotations?.[ANNOTATION_DEFAULT_CLASS] === 'true';
+  const created = ({ metadata }: SandboxClass) => metadata.creationTimestamp;
+  const found = name
+    ? classes.find(({ metadata }) => metadata.name === name)
+    : classes.filter(isDefault).sort((a, b) => created(b).localeCompare(created(a)))[0];
+  // Objects stored before a field had its default are read with it.
+  return found && { ...found, spec: SandboxClassSpec.parse(found.spec) };
+}
+
+async function codeOf(kube: Kube, run: CodeRun): Promise<World['code']> {
+  const { code, codeFrom } = run.spec;
+  if (code !== undefined) return { text: code };
+  if (!codeFrom || run.status?.completionTime) return { missing: 'spec: set exactly one of code and codeFrom' };
+  const { name, key } = codeFrom.configMapKeyRef;
+  const where = `spec.codeFrom.configMapKeyRef: ConfigMap "${name}"`;
+  try {
+    const map = await kube.get<ConfigMap>(CONFIG_MAPS, run.metadata.namespace, name);
+    const text = map.data?.[key];
+    return text ? { text } : { missing: `${where} has no key "${key}" with text in it` };
+  } catch (error) {
+    if (isNotFound(error)) return { missing: `${where} does not exist in this namespace` };
+    throw error;
+  }
+}

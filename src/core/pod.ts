@@ -1,0 +1,124 @@
+/** The sandbox pod. One literal holds every field, so that reading it once tells what the sandbox may do. */
+
+import type { V1Toleration } from '@kubernetes/client-node';
+import type { CodeRun } from '../api/coderun.ts';
+import { API_VERSION, LABEL_CLASS, LABEL_NETWORK, LABEL_RUN, LABEL_SANDBOX } from '../api/group.ts';
+import { labelValue, podName } from '../api/names.ts';
+import type { NewPod } from '../api/object.ts';
+import type { SandboxClass } from '../api/sandboxclass.ts';
+import { amount, bytes, cores } from './quantity.ts';
+import type { RunRequest } from './request.ts';
+
+export const CONTAINER = 'sandbox';
+export const WORKSPACE = '/workspace';
+
+/** `nobody` of every distribution. */
+const UNPRIVILEGED = 65_534;
+
+/** What the kubelet may need beyond the timeout before it ends the pod by itself, in seconds. */
+const DEADLINE_GRACE_SECONDS = 30;
+
+/** How long a sandbox outlives the readiness of its node, in seconds. */
+const NODE_LOSS_SECONDS = 30;
+
+export interface SandboxPodOptions {
+  run: CodeRun;
+  sandboxClass: SandboxClass;
+  request: RunRequest;
+  /** The command line that starts the agent; see src/sandbox/agent.ts. */
+  agentCommand: string[];
+  /** How long the pod may take until its agent answers, in seconds. */
+  pendingTimeoutSeconds: number;
+}
+
+/** The pod in which `run` is executed: no token, no service links, no privileges, nothing writable but a bounded tmpfs. */
+export function sandboxPod({
+  run,
+  sandboxClass,
+  request,
+  agentCommand,
+  pendingTimeoutSeconds,
+}: SandboxPodOptions): NewPod {
+  const { spec } = sandboxClass;
+  const { overhead, requests, workspace } = spec.resources;
+  const limits = {
+    cpu: cores(request.cpu + amount(overhead.cpu ?? 0)),
+    memory: bytes(request.memory + amount(overhead.memory ?? 0) + amount(workspace)),
+    'ephemeral-storage': '64Mi',
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: podName(run.metadata),
+      namespace: run.metadata.namespace ?? '',
+      labels: {
+        'app.kubernetes.io/managed-by': 'coderun',
+        [LABEL_SANDBOX]: 'true',
+        [LABEL_NETWORK]: spec.network,
+        [LABEL_CLASS]: labelValue(sandboxClass.metadata.name),
+        [LABEL_RUN]: run.metadata.uid,
+      },
+      ownerReferences: [
+        { apiVersion: API_VERSION, kind: 'CodeRun', name: run.metadata.name, uid: run.metadata.uid, controller: true },
+      ],
+    },
+    spec: {
+      runtimeClassName: spec.runtimeClassName,
+      restartPolicy: 'Never',
+      activeDeadlineSeconds: pendingTimeoutSeconds + request.timeoutSeconds + DEADLINE_GRACE_SECONDS,
+      terminationGracePeriodSeconds: 0,
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      hostname: CONTAINER,
+      ...(spec.network === 'Internet'
+        ? { dnsPolicy: 'ClusterFirst' }
+        : { dnsPolicy: 'None', dnsConfig: { nameservers: ['127.0.0.1'] } }),
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: UNPRIVILEGED,
+        runAsGroup: UNPRIVILEGED,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      containers: [
+        {
+          name: CONTAINER,
+          image: spec.image,
+          command: agentCommand,
+          workingDir: WORKSPACE,
+          stdin: true,
+          env: [
+            { name: 'CODERUN_WORKSPACE', value: WORKSPACE },
+            { name: 'CODERUN_PRELOAD', value: (spec.preload ?? []).join(',') },
+          ],
+          resources: {
+            limits,
+            requests: {
+              cpu: cores(Math.min(amount(limits.cpu), amount(requests.cpu ?? limits.cpu))),
+              memory: bytes(Math.min(amount(limits.memory), amount(requests.memory ?? limits.memory))),
+              'ephemeral-storage': limits['ephemeral-storage'],
+            },
+          },
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            privileged: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+          volumeMounts: [{ name: 'workspace', mountPath: WORKSPACE }],
+        },
+      ],
+      volumes: [{ name: 'workspace', emptyDir: { medium: 'Memory', sizeLimit: bytes(amount(workspace)) } }],
+      nodeSelector: spec.nodeSelector ?? {},
+      tolerations: [
+        ...['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'].map((key) => ({
+          key,
+          operator: 'Exists',
+          effect: 'NoExecute',
+          tolerationSeconds: NODE_LOSS_SECONDS,
+        })),
+        ...((spec.tolerations ?? []) as V1Toleration[]),
+      ],
+    },
+  };
+}

@@ -1,0 +1,97 @@
+/** A run that is claimed: follow it to its end, and never start it anywhere else. */
+
+import type { ChannelView } from '../sandbox/channels.ts';
+import { executeCommand } from './execute.ts';
+import { type Observation, observe } from './observe.ts';
+import { type Outcome, outcomeOfExit, outcomeOfPod } from './outcome.ts';
+import type { Plan, World } from './plan.ts';
+import { checkRun } from './request.ts';
+import { finish, limitsOf } from './status.ts';
+
+/** What the agent gets to end a cancelled program and to say so, in milliseconds. */
+const CANCEL_GRACE = 3000;
+
+export function planRunning(world: World, now: Date): Plan {
+  const { run, pod, journal } = world;
+  const channel = world.channel?.podUID === run.status?.sandbox?.podUID ? world.channel : undefined;
+  if (channel?.transcript?.exit) return finishWith(world, now, channel.transcript);
+  if (pod?.metadata.uid !== run.status?.sandbox?.podUID) return finishWithout(world, now, channel, undefined);
+  const seen = pod && observe(pod);
+  if (seen?.state === 'ended' && pod) {
+    if (!journal) return { actions: [{ type: 'readJournal', pod, limits: limitsOf(world) }] };
+    if (journal !== 'unreadable' && journal.exit) return finishWith(world, now, journal);
+    return finishWithout(world, now, channel, seen);
+  }
+  return planClocks(world, now, channel);
+}
+
+type Finished = NonNullable<ChannelView['transcript']>;
+
+function finishWith(world: World, now: Date, transcript: Finished): Plan {
+  if (!transcript.exit) throw new Error('a finished run has an exit');
+  return finish(world, now, outcomeOfExit(transcript.exit), transcript);
+}
+
+/** The sandbox fell silent: the outcome is the pod's, and the output what was heard of it. */
+function finishWithout(world: World, now: Date, channel: ChannelView | undefined, seen: Observation | undefined): Plan {
+  const heard = world.journal && world.journal !== 'unreadable' ? world.journal : channel?.transcript;
+  const outcome: Outcome = channel?.interruptedAt ? { reason: 'Cancelled', message: '' } : outcomeOfPod(seen);
+  return finish(world, now, outcome, heard);
+}
+
+/** The sandbox runs: cancel it when asked, give it up when its time and its grace are over, listen otherwise. */
+function planClocks(world: World, now: Date, channel: ChannelView | undefined): Plan {
+  const { run, settings } = world;
+  const deadline = timeoutAt(world) + settings.timeoutGraceSeconds * 1000;
+  const left = deadline - now.getTime();
+  if (left <= 0) return finish(world, now, timeIsOver(channel), channel?.transcript);
+  if (run.spec.cancelled) return planCancel(world, now, channel);
+  const plan = planListening(world, now, channel);
+  return { ...plan, after: Math.min(plan.after ?? left, left) };
+}
+
+/** An agent that is reached and has not ended the program was kept from it by the program; of others nothing is known. */
+const timeIsOver = (channel: ChannelView | undefined): Outcome =>
+  channel?.state === 'open' && channel.hello
+    ? { reason: 'Timeout', message: '' }
+    : { reason: 'SandboxLost', message: 'The sandbox could not be reached when the time of the program was over.' };
+
+function planCancel(world: World, now: Date, channel: ChannelView | undefined): Plan {
+  const { run } = world;
+  const interruptedAt = channel?.interruptedAt;
+  if (channel?.state === 'open' && !interruptedAt)
+    return { actions: [{ type: 'interrupt', podUID: channel.podUID, runUID: run.metadata.uid }], after: CANCEL_GRACE };
+  const left = interruptedAt ? interruptedAt.getTime() + CANCEL_GRACE - now.getTime() : 0;
+  if (left > 0) return { actions: [], after: left };
+  return finish(world, now, { reason: 'Cancelled', message: '' }, channel?.transcript);
+}
+
+/** Whether a leader before us got as far as the order to execute is for the agent to say. */
+function planListening(world: World, now: Date, channel: ChannelView | undefined): Plan {
+  const { pod, run, sandboxClass, code } = world;
+  if (!channel || channel.state === 'closed') {
+    const wait = channel ? channel.reopenAt.getTime() - now.getTime() : 0;
+    if (wait > 0 || !pod) return { actions: [], after: Math.max(wait, 0) };
+    return { actions: [{ type: 'openChannel', pod, limits: limitsOf(world) }] };
+  }
+  if (channel.refused) return planRefused(world, now, channel.refused);
+  if (!channel.hello || channel.transcript || channel.hello.run) return { actions: [] };
+  const checked = checkRun(run, sandboxClass);
+  if ('refusal' in checked || 'missing' in code || !sandboxClass)
+    return finish(world, now, { reason: 'SandboxLost', message: 'its class or its code is gone' });
+  const command = executeCommand(run, sandboxClass, checked.request, code.text, world.epoch);
+  return { actions: [{ type: 'execute', podUID: channel.podUID, command }] };
+}
+
+/** The agent took no order: from a leader of the past, who has no say any more, or because it can't be carried out. */
+function planRefused(world: World, now: Date, refused: NonNullable<ChannelView['refused']>): Plan {
+  if (refused.reason === 'StaleEpoch') return { actions: [] };
+  const reason = refused.reason === 'Invalid' ? 'InvalidSpec' : 'SandboxLost';
+  return finish(world, now, { reason, message: `The sandbox refused the run: ${refused.message}` });
+}
+
+/** When the program's time is over, in milliseconds since the epoch. */
+function timeoutAt({ run, sandboxClass }: World): number {
+  const seconds = run.spec.timeoutSeconds ?? sandboxClass?.spec.timeoutSeconds.default ?? 0;
+  return Date.parse(run.status?.startTime ?? run.metadata.creationTimestamp) + seconds * 1000;
+}

@@ -20,6 +20,11 @@ export class LineSplitter {
     this.#limit = limit;
   }
 
+  /** Bytes of the unfinished line that are kept. */
+  get heldBytes(): number {
+    return this.#parts.reduce((sum, part) => sum + part.length, 0);
+  }
+
   /** The lines that `chunk` completes, in order. */
   push(chunk: Uint8Array): string[] {
     const complete: string[] = [];

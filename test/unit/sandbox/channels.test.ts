@@ -1,0 +1,169 @@
+import { describe, expect, test } from 'vitest';
+import { Channels } from '../../../src/sandbox/channels.ts';
+import type { Command } from '../../../src/sandbox/protocol.ts';
+import { anExit, POD_UID, RUN_UID, T0 } from '../../support/builders.ts';
+import { TestStream } from '../../support/stream.ts';
+
+const hello = (run: { id: string; state: string } | null = null) => ({
+  hello: { protocol: 1, epoch: 1, kernel: '4.19.0-gvisor', gvisor: true, python: '3.13.0', run },
+});
+
+const execute: Command = {
+  execute: { id: RUN_UID, epoch: 1, language: 'python', code: '1', timeoutSeconds: 1, memoryBytes: 1 },
+};
+
+/** Channels to one pod, whose attempts to attach take the given streams in turn; undefined is a refused attempt. */
+function setUp(...streams: (TestStream | undefined)[]) {
+  const timeout = new AbortController();
+  const left = [...streams];
+  let changed = Promise.withResolvers<void>();
+  const channels = new Channels({
+    attach: async () => {
+      const stream = left.shift();
+      if (!stream) throw new Error('container not running');
+      return stream;
+    },
+    now: () => T0,
+    helloTimeout: () => timeout.signal,
+  });
+  return {
+    channels,
+    timeout,
+    open: () =>
+      channels.open({
+        podUID: POD_UID,
+        namespace: 'tenant',
+        podName: 'pod',
+        limits: { outputBytes: 100, resultBytes: 100 },
+        epoch: 1,
+        onChange: () => changed.resolve(),
+      }),
+    /** Resolves at the next change that a controller would be woken by. */
+    change: async () => {
+      await changed.promise;
+      changed = Promise.withResolvers();
+      return channels.view(POD_UID);
+    },
+  };
+}
+
+describe('a channel to a sandbox', () => {
+  test('says hello and shows what the agent answers', async () => {
+    const stream = new TestStream();
+    const { open, change } = setUp(stream);
+    open();
+    stream.say(hello());
+    expect(await change()).toMatchObject({ state: 'open', hello: { kernel: '4.19.0-gvisor', run: null } });
+    expect(stream.written).toEqual(['{"hello":{"epoch":1}}\n']);
+  });
+
+  test('holds the whole of what a run said that it started', async () => {
+    const stream = new TestStream();
+    const { channels, open, change } = setUp(stream);
+    open();
+    stream.say(hello());
+    await change();
+    await channels.send(POD_UID, execute);
+    stream.say({ id: RUN_UID, started: {} }, { id: RUN_UID, stdout: 'hi' }, anExit());
+    expect((await change())?.transcript).toMatchObject({ stdout: 'hi', exit: { exitCode: 0 } });
+  });
+
+  test('holds the whole of a run that another leader started after the agent said that it was idle', async () => {
+    const stream = new TestStream();
+    const { open, change } = setUp(stream);
+    open();
+    stream.say(hello());
+    await change();
+    stream.say({ id: RUN_UID, started: {} }, { id: RUN_UID, stdout: 'hi' }, anExit());
+    expect((await change())?.transcript).toMatchObject({ stdout: 'hi', exit: { exitCode: 0 } });
+  });
+
+  test('holds nothing of a run that it came too late for', async () => {
+    const stream = new TestStream();
+    const { open, change } = setUp(stream);
+    open();
+    stream.say(hello({ id: RUN_UID, state: 'running' }));
+    await change();
+    stream.say({ id: RUN_UID, stdout: 'the rest' }, anExit());
+    expect((await change())?.transcript).toBeUndefined();
+  });
+
+  test('passes over what is no event', async () => {
+    const stream = new TestStream();
+    const { open, change } = setUp(stream);
+    open();
+    stream.say({ reboot: true }, hello());
+    expect(await change()).toMatchObject({ hello: { run: null } });
+  });
+
+  test('is closed with growing waits where the container can not be attached to', async () => {
+    const { channels, open, change } = setUp(undefined, undefined);
+    open();
+    const first = (await change())?.reopenAt.getTime() ?? 0;
+    open();
+    const second = (await change())?.reopenAt.getTime() ?? 0;
+    expect(channels.view(POD_UID)?.state).toBe('closed');
+    expect(second - T0.getTime()).toBeGreaterThan(first - T0.getTime());
+  });
+
+  test('is closed when the stream ends, and opened again without what was heard in part', async () => {
+    const [broken, fresh] = [new TestStream(), new TestStream()];
+    const { channels, open, change } = setUp(broken, fresh);
+    open();
+    broken.say(hello());
+    await change();
+    await channels.send(POD_UID, execute);
+    broken.end();
+    expect(await change()).toMatchObject({ state: 'closed' });
+    open();
+    fresh.say(hello({ id: RUN_UID, state: 'running' }));
+    expect(await change()).toMatchObject({ state: 'open', transcript: undefined });
+  });
+
+  test('is given up where the agent does not answer hello in time', async () => {
+    const { open, change, timeout, channels } = setUp(new TestStream());
+    open();
+    await new Promise(setImmediate);
+    expect(channels.view(POD_UID)?.state).toBe('open');
+    timeout.abort();
+    expect((await change())?.state).toBe('closed');
+  });
+
+  test('is not given up by that clock once the agent has answered', async () => {
+    const stream = new TestStream();
+    const { open, change, timeout, channels } = setUp(stream);
+    open();
+    stream.say(hello());
+    await change();
+    timeout.abort();
+    await new Promise(setImmediate);
+    expect(channels.view(POD_UID)?.state).toBe('open');
+  });
+
+  test('takes no command before it is open', async () => {
+    const { channels } = setUp();
+    await expect(channels.send(POD_UID, execute)).rejects.toThrow('not open');
+  });
+
+  test('remembers since when its run is told to end', async () => {
+    const stream = new TestStream();
+    const { channels, open, change } = setUp(stream);
+    open();
+    stream.say(hello());
+    await change();
+    await channels.send(POD_UID, { interrupt: { id: RUN_UID, epoch: 1 } });
+    expect(channels.view(POD_UID)?.interruptedAt).toEqual(T0);
+  });
+
+  test('is forgotten when it is closed by us, and wakes nobody', async () => {
+    const stream = new TestStream();
+    const { channels, open, change } = setUp(stream);
+    open();
+    stream.say(hello());
+    await change();
+    channels.close(POD_UID);
+    await new Promise(setImmediate);
+    expect(channels.size).toBe(0);
+    expect(channels.view(POD_UID)).toBeUndefined();
+  });
+});

@@ -9,8 +9,13 @@ export class KubeError extends Error {
   /** How long the server asks to wait, in milliseconds. */
   readonly retryAfterMilliseconds: number | undefined;
 
-  constructor(code: number, reason: string, message: string, options?: { retryAfterMilliseconds?: number; cause?: unknown }) {
-    super(message, { cause: options?.cause });
+  constructor(
+    code: number,
+    reason: string,
+    message: string,
+    options?: { retryAfterMilliseconds?: number; cause?: unknown },
+  ) {
+    super(message, options);
     this.code = code;
     this.reason = reason;
     this.retryAfterMilliseconds = options?.retryAfterMilliseconds;
@@ -23,7 +28,8 @@ export const isNotFound = (error: unknown): boolean => is(error, 404);
 export const isAlreadyExists = (error: unknown): boolean => is(error, 409) && error.reason === 'AlreadyExists';
 export const isConflict = (error: unknown): boolean => is(error, 409) && error.reason !== 'AlreadyExists';
 /** The resourceVersion of a list or watch is too old. */
-export const isExpired = (error: unknown): boolean => is(error, 410) || (error instanceof KubeError && error.reason === 'Expired');
+export const isExpired = (error: unknown): boolean =>
+  is(error, 410) || (error instanceof KubeError && error.reason === 'Expired');
 export const isInvalid = (error: unknown): boolean => is(error, 422);
 export const isForbidden = (error: unknown): boolean => is(error, 403);
 export const isQuotaExceeded = (error: unknown): boolean => is(error, 403) && error.message.includes('exceeded quota');

@@ -41,11 +41,12 @@ export interface DeleteOptions {
 }
 
 export interface PatchOptions {
+  /** `apply` creates what is not there, and takes its fields over from whoever else wrote them. */
   strategy: 'merge' | 'json' | 'apply';
   subresource?: 'status';
 }
 
-/** Both directions of PID 1 of a container. */
+/** Both directions of PID 1 of a container. Leaving a loop over the output early closes it. */
 export interface AttachedStream {
   /** Resolves once the transport has taken the bytes; rejects when the stream has ended. */
   write(data: string | Uint8Array): Promise<void>;
@@ -69,11 +70,17 @@ export interface LogOptions {
   signal?: AbortSignal;
 }
 
-/** All methods reject with `KubeError` where the API server refuses or can't be reached. */
+/**
+ * All methods reject with `KubeError` where the API server refuses or can't be reached, and with `AbortError` where
+ * their signal aborts. What can't do harm twice is tried again before that, for thirty seconds at most.
+ */
 export interface Kube {
   get<T extends KubernetesObject>(type: ResourceType, namespace: string | undefined, name: string): Promise<T>;
   list<T extends KubernetesObject>(type: ResourceType, options?: ListOptions): Promise<List<T>>;
-  /** Ends when the server ends it; throws `KubeError` for an ERROR event, a refusal or a broken connection. */
+  /**
+   * Ends when the server ends it or the signal aborts; throws `KubeError` for an ERROR event, a refusal or a broken
+   * connection. Bookmarks come about once a minute, but only where an object of the type has changed since.
+   */
   watch<T extends KubernetesObject>(type: ResourceType, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
   /** Creates `object` in the namespace of its metadata. */
   create<T extends object>(type: ResourceType, object: NewObject): Promise<T>;
@@ -90,7 +97,7 @@ export interface Kube {
   ): Promise<T>;
   delete(type: ResourceType, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<void>;
   attach(namespace: string, pod: string, container: string, signal: AbortSignal): Promise<AttachedStream>;
-  /** The log of a container as bytes; ends when the log ends (without `follow`, where it ends now). */
+  /** The log of a container as bytes; ends when the log ends (without `follow`, where it ends now) or the signal aborts. */
   readLog(namespace: string, pod: string, options: LogOptions): AsyncIterable<Uint8Array>;
 }
 

@@ -1,0 +1,151 @@
+/** A gateway over an API server in memory, with time that stands still, and words for what happens to its runs. */
+
+import type { FastifyBaseLogger, FastifyInstance, InjectOptions } from 'fastify';
+import type { CodeRun, CodeRunStatus } from '../../src/api/coderun.ts';
+import { succeededCondition } from '../../src/api/conditions.ts';
+import { CODE_RUNS } from '../../src/api/group.ts';
+import type { Reason } from '../../src/api/reasons.ts';
+import {
+  type FinishedRequest,
+  GATEWAY_LIMITS,
+  type GatewayConfig,
+  type GatewayLimits,
+  type RunWatch,
+} from '../../src/gateway/deps.ts';
+import { anonymousOnly, type Identify } from '../../src/gateway/plugins/identify.ts';
+import type { ProblemBody } from '../../src/gateway/problem.ts';
+import { isEnded } from '../../src/gateway/run-view.ts';
+import { buildGateway } from '../../src/gateway/server.ts';
+import { FakeClock, settle } from './clock.ts';
+import { FakeKube } from './fake-kube.ts';
+
+export const NAMESPACE = 'tenant';
+
+type Listener = (run: CodeRun | undefined) => void;
+
+/** Sees the runs of `kube` at once, or only when it is told to look; keeps no results. */
+export class FakeRunWatch implements RunWatch {
+  readonly #kube: FakeKube;
+  readonly #listeners = new Map<string, Set<Listener>>();
+  #runs = new Map<string, CodeRun>();
+  lags = false;
+
+  constructor(kube: FakeKube) {
+    this.#kube = kube;
+    kube.onWrite(() => {
+      if (!this.lags) this.look();
+    });
+  }
+
+  get(namespace: string, name: string): CodeRun | undefined {
+    const run = this.#runs.get(`${namespace}/${name}`);
+    if (!run || !isEnded(run)) return run;
+    return { ...run, spec: { ...run.spec, code: undefined }, status: { conditions: run.status?.conditions ?? [] } };
+  }
+
+  onChange(namespace: string, name: string, listener: Listener): Disposable {
+    const key = `${namespace}/${name}`;
+    const listeners = this.#listeners.get(key) ?? new Set();
+    this.#listeners.set(key, listeners.add(listener));
+    return { [Symbol.dispose]: () => listeners.delete(listener) };
+  }
+
+  look(): void {
+    const before = this.#runs;
+    const runs = this.#kube.all<CodeRun>(CODE_RUNS);
+    this.#runs = new Map(runs.map((run) => [`${run.metadata.namespace}/${run.metadata.name}`, run]));
+    for (const [key, listeners] of this.#listeners) {
+      const run = this.#runs.get(key);
+      if (before.get(key)?.metadata.resourceVersion !== run?.metadata.resourceVersion)
+        for (const listener of [...listeners]) listener(run);
+    }
+  }
+
+  get listening(): number {
+    return [...this.#listeners.values()].reduce((sum, listeners) => sum + listeners.size, 0);
+  }
+}
+
+export interface WorldOptions {
+  limits?: Partial<GatewayLimits>;
+  config?: Partial<Omit<GatewayConfig, 'limits'>>;
+  identify?: Identify;
+}
+
+export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: WorldOptions = {}) {
+  const clock = new FakeClock();
+  const kube = new FakeKube(() => clock.now());
+  const runs = new FakeRunWatch(kube);
+  const logged: unknown[] = [];
+  const finished: FinishedRequest[] = [];
+  const held: number[] = [];
+  let random = 0;
+  const app = buildGateway({
+    kube,
+    runs,
+    clock,
+    identify,
+    random: (count) => Uint8Array.from({ length: count }, () => random++ % 256),
+    config: {
+      sandboxContainer: 'sandbox',
+      internetClassName: 'internet',
+      allowedOrigins: [],
+      ...config,
+      limits: { ...GATEWAY_LIMITS, ...limits },
+    },
+    logger: aLogger(logged),
+    metrics: { requestFinished: (request) => finished.push(request), heldRequests: (count) => held.push(count) },
+  });
+  return { app, clock, kube, runs, logged, finished, held, ...words(app, kube) };
+}
+
+function words(app: FastifyInstance, kube: FakeKube) {
+  const allRuns = () => kube.all<CodeRun>(CODE_RUNS);
+  const setStatus = async (reason: Reason, status: CodeRunStatus = {}, name?: string): Promise<CodeRun> => {
+    const run = allRuns().find((candidate) => name === undefined || candidate.metadata.name === name);
+    if (!run) throw new Error('there is no such run');
+    const condition = succeededCondition(reason, '', 1, new Date(0), undefined);
+    return kube.replaceStatus(CODE_RUNS, { ...run, status: { ...status, conditions: [condition] } });
+  };
+  return {
+    allRuns,
+    setStatus,
+    send: (request: InjectOptions) => app.inject(request),
+    get: (url: string) => app.inject({ method: 'GET', url }),
+    post: (url: string, payload: object | string, headers: Record<string, string> = {}) =>
+      app.inject({ method: 'POST', url, payload, headers: { 'content-type': 'application/json', ...headers } }),
+    delete: (url: string) => app.inject({ method: 'DELETE', url }),
+    /** Lets requests go on until `condition` holds. */
+    until: async (condition: () => boolean): Promise<void> => {
+      for (let turn = 0; turn < 1000; turn++) {
+        if (condition()) return;
+        await settle();
+      }
+      throw new Error('what was waited for never came');
+    },
+  };
+}
+
+export type Answer = Awaited<ReturnType<ReturnType<typeof aWorld>['get']>>;
+
+/** The parts of a problem that tests are about; fails on anything that isn't one. */
+export function problemOf(answer: Answer): ProblemBody {
+  if (!String(answer.headers['content-type']).startsWith('application/problem+json'))
+    throw new Error(`not a problem: ${answer.statusCode} ${answer.body}`);
+  return answer.json();
+}
+
+function aLogger(logged: unknown[]): FastifyBaseLogger {
+  const write = (...entry: unknown[]) => void logged.push(entry);
+  const logger = {
+    level: 'trace',
+    fatal: write,
+    error: write,
+    warn: write,
+    info: write,
+    debug: write,
+    trace: write,
+    silent: write,
+  };
+  return Object.assign(logger, { child: () => aLogger(logged) }) as unknown as FastifyBaseLogger;
+}

@@ -1,0 +1,95 @@
+/** What the gateway needs from outside: all of it is handed in, so that tests hand in their own. */
+
+import type { FastifyBaseLogger } from 'fastify';
+import type { CodeRun } from '../api/coderun.ts';
+import { MIB } from '../api/schema.ts';
+import type { Kube } from '../kube/port.ts';
+import type { Identify } from './plugins/identify.ts';
+
+/** The runs as a watch last saw them; it may lag behind the API server. */
+export interface RunWatch {
+  /** Of a run that has ended, only metadata and conditions need be there: thousands of them must not fill the memory. */
+  get(namespace: string, name: string): CodeRun | undefined;
+  /** Calls `listener` after every change of this run: with all of it, or with undefined when it is gone. */
+  onChange(namespace: string, name: string, listener: (run: CodeRun | undefined) => void): Disposable;
+}
+
+export interface Clock {
+  /** Calls `fn` once after `milliseconds`, unless disposed before. */
+  after(milliseconds: number, fn: () => void): Disposable;
+}
+
+/** `count` bytes that nobody can predict. */
+export type RandomBytes = (count: number) => Uint8Array;
+
+export interface FinishedRequest {
+  method: string;
+  /** The route's pattern, or `unmatched`: never the URL, whose values have no end. */
+  route: string;
+  status: number;
+  seconds: number;
+}
+
+export interface GatewayMetrics {
+  requestFinished(request: FinishedRequest): void;
+  /** How many requests wait for a run or stream its output now. */
+  heldRequests(count: number): void;
+}
+
+/** Every limit of the gateway. Times are in milliseconds. */
+export interface GatewayLimits {
+  bodyBytes: number;
+  /** Request line and headers together. */
+  headerBytes: number;
+  connections: number;
+  /** Requests that wait for a run or stream its output at once; more are refused with 503. */
+  heldRequests: number;
+  /** How long a client may take to send its headers, and the whole request. */
+  headersTimeout: number;
+  requestTimeout: number;
+  /** How long a connection may stand still within a request that is not held. */
+  connectionTimeout: number;
+  /** How long a connection may stand still between two requests. */
+  keepAliveTimeout: number;
+  /** How long a client may leave a stream unread. */
+  stalledReaderTimeout: number;
+  /** How long POST /execute waits beyond the timeout of the program: for its sandbox, and for its result. */
+  executeOverhead: number;
+  /** How long a closing gateway lets requests finish. */
+  drainTimeout: number;
+}
+
+export const GATEWAY_LIMITS: GatewayLimits = {
+  bodyBytes: MIB,
+  headerBytes: 16 * 1024,
+  connections: 2000,
+  heldRequests: 500,
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionTimeout: 60_000,
+  keepAliveTimeout: 65_000,
+  stalledReaderTimeout: 60_000,
+  executeOverhead: 330_000,
+  drainTimeout: 25_000,
+};
+
+export interface GatewayConfig {
+  /** Name of the container of a sandbox pod whose log is the journal. */
+  sandboxContainer: string;
+  /** The SandboxClass that POST /execute uses for `allow_network: true`. */
+  internetClassName: string;
+  /** Values of the header Origin that are answered; browsers on every other page are refused. */
+  allowedOrigins: readonly string[];
+  limits: GatewayLimits;
+}
+
+export interface GatewayDeps {
+  kube: Kube;
+  runs: RunWatch;
+  clock: Clock;
+  random: RandomBytes;
+  identify: Identify;
+  config: GatewayConfig;
+  logger: FastifyBaseLogger;
+  metrics?: GatewayMetrics;
+}

@@ -1,0 +1,101 @@
+/** POST /execute: code in, output out, in one call and four fields. */
+
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { type CodeRun, type CodeRunSpec, codeRunFields } from '../../api/coderun.ts';
+import { SANDBOX_CLASSES } from '../../api/group.ts';
+import { isNotFound } from '../../kube/error.ts';
+import type { Kube } from '../../kube/port.ts';
+import type { GatewayDeps } from '../deps.ts';
+import { ExecuteResponse, executeResponse } from '../execute-result.ts';
+import type { Holds } from '../plugins/holds.ts';
+import { PROBLEMS } from '../plugins/openapi.ts';
+import { Problem } from '../problem.ts';
+import { cancelRun, createRun } from '../run-store.ts';
+import { isEnded } from '../run-view.ts';
+import { type Waited, waitFor } from '../wait.ts';
+
+/** Long enough to look at a run after its answer, short enough to leave nothing behind. */
+const TTL_SECONDS = 300;
+
+const ExecuteRequest = z
+  .strictObject({
+    code: codeRunFields.code.unwrap().describe('The program, in Python, 1 byte to 512 KiB.'),
+    timeout: z.int().min(1).max(3600).default(60).describe('How long the program may run, in seconds.'),
+    allow_network: z.boolean().default(false).describe('True asks for a sandbox that reaches the internet.'),
+    memory_mb: z.int().min(16).max(1_048_576).default(512).describe('Memory that the program may use, in MiB.'),
+  })
+  .meta({ id: 'ExecuteRequest' });
+type ExecuteRequest = z.output<typeof ExecuteRequest>;
+
+export function executeRoute(app: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
+  app.withTypeProvider<ZodTypeProvider>().post(
+    '/execute',
+    {
+      schema: {
+        operationId: 'execute',
+        summary: 'Run Python code and wait for its output',
+        description: 'Holds the answer until the program has ended. A client that leaves cancels the run.',
+        body: ExecuteRequest,
+        response: { 200: ExecuteResponse, ...PROBLEMS },
+      },
+    },
+    async ({ body, caller }, reply) => {
+      const { signal } = holds.take(reply);
+      const run = await createRun(deps, caller, await specOf(body, deps), { prefix: 'execute' });
+      const milliseconds = body.timeout * 1000 + deps.config.limits.executeOverhead;
+      const waited = await waitFor(deps, run, { wanted: isEnded, milliseconds, signal });
+      if (waited.kind === 'met') return executeResponse(waited.run);
+      return giveUp(waited, signal, deps, reply);
+    },
+  );
+}
+
+async function specOf(body: ExecuteRequest, { kube, config }: GatewayDeps): Promise<CodeRunSpec> {
+  const className = body.allow_network ? config.internetClassName : undefined;
+  if (className !== undefined && !(await classExists(kube, className))) {
+    const detail = 'This cluster has no sandboxes with network; send allow_network: false.';
+    const errors = [{ field: 'allow_network', in: 'body' as const, message: 'is not offered' }];
+    throw new Problem('NetworkNotAllowed', detail, { errors });
+  }
+  return {
+    code: body.code,
+    language: 'python',
+    ...(className !== undefined && { className }),
+    timeoutSeconds: body.timeout,
+    resources: { memory: `${body.memory_mb}Mi` },
+    ttlSecondsAfterFinished: TTL_SECONDS,
+    cancelled: false,
+  };
+}
+
+const classExists = (kube: Kube, name: string): Promise<boolean> =>
+  kube.get(SANDBOX_CLASSES, undefined, name).then(
+    () => true,
+    (error: unknown) => {
+      if (isNotFound(error)) return false;
+      throw error;
+    },
+  );
+
+/** Nobody will come back for a result that can't be given now, so that the run is cancelled, but for one that will be there. */
+async function giveUp({ kind, run }: Waited, hold: AbortSignal, deps: GatewayDeps, reply: FastifyReply) {
+  if (kind === 'deleted') throw new Problem('RunDeleted', 'The run was deleted before it ended.');
+  if (kind === 'aborted' && hold.reason instanceof Problem && hold.reason.code === 'ShuttingDown') {
+    const path = `/v1/runs/${run.metadata.name}`;
+    const detail = `This gateway is shutting down; the run goes on, and GET ${path} answers its result.`;
+    throw new Problem('ShuttingDown', detail, { retrySafe: false });
+  }
+  await cancel(run, deps, reply);
+  if (kind === 'aborted') throw hold.reason;
+  return executeResponse(run);
+}
+
+async function cancel(run: CodeRun, { kube }: GatewayDeps, reply: FastifyReply): Promise<void> {
+  try {
+    await cancelRun(kube, run);
+  } catch {
+    reply.log.warn({ run: run.metadata.name }, 'a run could not be cancelled; its own timeout will end it');
+  }
+}

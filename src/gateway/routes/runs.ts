@@ -1,0 +1,94 @@
+/** /v1/runs: creating runs, looking at them, cancelling them. */
+
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { CodeRun } from '../../api/coderun.ts';
+import type { GatewayDeps } from '../deps.ts';
+import type { Holds } from '../plugins/holds.ts';
+import { PROBLEMS } from '../plugins/openapi.ts';
+import { Problem } from '../problem.ts';
+import { listRuns } from '../run-list.ts';
+import { cancelRun, createRun, findRun } from '../run-store.ts';
+import { isEnded, RunView, runView } from '../run-view.ts';
+import { waitFor } from '../wait.ts';
+import { preferredWait } from './prefer.ts';
+import { CreateRun, ListQuery, RunList, RunPath, WaitQuery } from './schemas.ts';
+
+export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
+  const app = root.withTypeProvider<ZodTypeProvider>();
+
+  app.post(
+    '/v1/runs',
+    {
+      schema: {
+        operationId: 'createRun',
+        summary: 'Run code',
+        description:
+          'With wait, or the header "Prefer: wait=N", the answer is held until the run ends; the header is cut to 60 seconds.',
+        body: CreateRun,
+        querystring: WaitQuery,
+        response: { 201: RunView, ...PROBLEMS },
+      },
+    },
+    async ({ body: { name, ...spec }, query, caller, headers }, reply) => {
+      const preferred = query.wait ?? preferredWait(headers['prefer']);
+      const hold = preferred ? holds.take(reply) : undefined;
+      const run = await createRun(deps, caller, { ...spec, cancelled: false }, name ? { name } : { prefix: 'run' });
+      reply.code(201).header('location', `/v1/runs/${run.metadata.name}`);
+      if (query.wait === undefined && preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`);
+      return runView(await ended(run, preferred, hold?.signal));
+    },
+  );
+
+  app.get(
+    '/v1/runs',
+    {
+      schema: {
+        operationId: 'listRuns',
+        summary: 'List runs',
+        querystring: ListQuery,
+        response: { 200: RunList, ...PROBLEMS },
+      },
+    },
+    async ({ query, caller }) => listRuns(deps.kube, caller, query),
+  );
+
+  app.get(
+    '/v1/runs/:name',
+    {
+      schema: {
+        operationId: 'getRun',
+        summary: 'Get a run',
+        params: RunPath,
+        querystring: WaitQuery,
+        response: { 200: RunView, ...PROBLEMS },
+      },
+    },
+    async ({ params, query, caller }, reply) => {
+      const hold = query.wait ? holds.take(reply) : undefined;
+      return runView(await ended(await findRun(deps, caller, params.name), query.wait, hold?.signal));
+    },
+  );
+
+  app.delete(
+    '/v1/runs/:name',
+    {
+      schema: {
+        operationId: 'cancelRun',
+        summary: 'Cancel a run',
+        description: 'Asks for its end and answers the run as it stands; a run that has ended stays as it is.',
+        params: RunPath,
+        response: { 200: RunView, ...PROBLEMS },
+      },
+    },
+    async ({ params, caller }) => runView(await cancelRun(deps.kube, await findRun(deps, caller, params.name))),
+  );
+
+  /** The run at its end, or as it stands after `seconds`. */
+  async function ended(run: CodeRun, seconds: number | undefined, signal: AbortSignal | undefined): Promise<CodeRun> {
+    if (!seconds || !signal) return run;
+    const waited = await waitFor(deps, run, { wanted: isEnded, milliseconds: seconds * 1000, signal });
+    if (waited.kind === 'deleted') throw new Problem('RunDeleted', 'The run was deleted before it ended.');
+    return waited.run;
+  }
+}

@@ -3,7 +3,8 @@
 export const GROUP = 'coderun.dev';
 export const VERSION = 'v1alpha1';
 export const API_VERSION = `${GROUP}/${VERSION}`;
-export const CATEGORY = 'coderun';
+/** Not `coderun`: kubectl takes that for the category, so that `kubectl get coderun NAME` would fail. */
+export const CATEGORY = 'coderun-dev';
 
 /** A kind of object: how it is called in manifests and where it lies in the REST API. */
 export interface ResourceType {

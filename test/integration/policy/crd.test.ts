@@ -1,0 +1,217 @@
+/** What the API server makes of the CustomResourceDefinitions in crds/: defaults, bounds, what may change, columns. */
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { API_VERSION } from '../../../src/api/group.ts';
+import { type ApiServer, startApiServer } from '../../support/apiserver.ts';
+import { type Answer, type Api, install, type Request, until } from './support.ts';
+
+const RUNS = '/apis/coderun.dev/v1alpha1/namespaces/coderun-sandboxes/coderuns';
+const CLASSES = '/apis/coderun.dev/v1alpha1/sandboxclasses';
+const TABLE = 'application/json;as=Table;g=meta.k8s.io;v=v1';
+
+let server: ApiServer;
+let api: Api;
+
+beforeAll(async () => {
+  server = await startApiServer();
+  api = await install(server);
+  await until(
+    () => api({ path: RUNS }),
+    ({ code }) => code === 200,
+  );
+});
+afterAll(() => server.stop());
+
+const run = (spec: object, name = 'r', query = 'dryRun=All&fieldValidation=Strict'): Request => ({
+  method: 'POST',
+  path: `${RUNS}?${query}`,
+  body: { apiVersion: API_VERSION, kind: 'CodeRun', metadata: { name }, spec },
+});
+const sandboxClass = (spec: object): Request => ({
+  method: 'POST',
+  path: `${CLASSES}?dryRun=All&fieldValidation=Strict`,
+  body: { apiVersion: API_VERSION, kind: 'SandboxClass', metadata: { name: 'c' }, spec },
+});
+const patch = (path: string, body: object): Promise<Answer> =>
+  api({ method: 'PATCH', path, body, merge: 'merge-patch' });
+
+describe('a CodeRun', () => {
+  test('gets its defaults from the schema', async () => {
+    const { code, body } = await api(run({ code: '1' }));
+    expect(code).toBe(201);
+    expect(body.spec).toEqual({ code: '1', language: 'python', ttlSecondsAfterFinished: 3600, cancelled: false });
+  });
+
+  test('may set every field there is', async () => {
+    const spec = {
+      codeFrom: { configMapKeyRef: { name: 'c', key: 'k' } },
+      language: 'bash',
+      className: 'default',
+      timeoutSeconds: 3600,
+      resources: { cpu: '500m', memory: 536870912 },
+      stdin: 'in',
+      args: ['a'],
+      env: [{ name: 'A', value: 'b' }],
+      files: [
+        { path: 'a/b.csv', content: '' },
+        { path: 'c', contentBase64: 'AA==' },
+      ],
+      packages: ['humanize==4.9.0', 'requests[socks]>=2,<3'],
+      artifacts: ['*.png'],
+      sessionRef: { name: 's' },
+      ttlSecondsAfterFinished: 0,
+      cancelled: false,
+    };
+    const { message, body } = await api(run(spec));
+    expect(message).toBe('');
+    expect(body.spec).toEqual(spec);
+  });
+
+  test.each<[string, object, string]>([
+    ['neither code nor codeFrom', {}, 'set exactly one of code and codeFrom'],
+    [
+      'both code and codeFrom',
+      { code: '1', codeFrom: { configMapKeyRef: { name: 'c', key: 'k' } } },
+      'set exactly one of code and codeFrom',
+    ],
+    ['empty code', { code: '' }, 'spec.code'],
+    ['code of 512 KiB and a byte', { code: 'x'.repeat(524_289) }, 'spec.code: Too long'],
+    ['an unknown language', { code: '1', language: 'perl' }, 'spec.language: Unsupported value'],
+    ['an unknown field', { code: '1', image: 'mine' }, 'unknown field "spec.image"'],
+    ['an unknown field further down', { code: '1', resources: { gpu: '1' } }, 'unknown field "spec.resources.gpu"'],
+    ['a timeout of 0', { code: '1', timeoutSeconds: 0 }, 'spec.timeoutSeconds'],
+    ['a timeout of more than an hour', { code: '1', timeoutSeconds: 3601 }, 'spec.timeoutSeconds'],
+    ['a timeout as text', { code: '1', timeoutSeconds: '30' }, 'spec.timeoutSeconds'],
+    ['an amount in words', { code: '1', resources: { memory: 'much' } }, 'spec.resources.memory'],
+    ['a negative amount', { code: '1', resources: { cpu: '-1' } }, 'spec.resources.cpu'],
+    ['a class name that is no name', { code: '1', className: 'A/b' }, 'spec.className'],
+    ['the variable PATH', { code: '1', env: [{ name: 'PATH', value: '' }] }, 'must not be PATH'],
+    ['the variable LD_PRELOAD', { code: '1', env: [{ name: 'LD_PRELOAD', value: '' }] }, 'must not be PATH'],
+    ['the variable PYTHONPATH', { code: '1', env: [{ name: 'PYTHONPATH', value: '' }] }, 'must not be PATH'],
+    ['a variable with "="', { code: '1', env: [{ name: 'A=B', value: '' }] }, 'spec.env[0].name'],
+    ['an absolute path', { code: '1', files: [{ path: '/etc/passwd', content: '' }] }, 'relative path'],
+    ['a path that climbs', { code: '1', files: [{ path: 'a/../../b', content: '' }] }, 'relative path'],
+    ['a file without content', { code: '1', files: [{ path: 'a' }] }, 'exactly one of content and contentBase64'],
+    ['base64 that is none', { code: '1', files: [{ path: 'a', contentBase64: '?' }] }, 'spec.files[0].contentBase64'],
+    ['a package by URL', { code: '1', packages: ['git+https://example.org/x'] }, 'spec.packages[0]'],
+    ['an option as a package', { code: '1', packages: ['--index-url=x'] }, 'spec.packages[0]'],
+    ['too many arguments', { code: '1', args: Array(257).fill('') }, 'spec.args: Too many'],
+    ['a TTL of more than 30 days', { code: '1', ttlSecondsAfterFinished: 2_592_001 }, 'spec.ttlSecondsAfterFinished'],
+  ])('is refused with %s', async (_title, spec, said) => {
+    const answer = await api(run(spec));
+    expect(answer.code).toBeGreaterThanOrEqual(400);
+    expect(answer.code).toBeLessThan(500);
+    expect(answer.message).toContain(said);
+  });
+
+  describe('once made', () => {
+    beforeAll(async () => {
+      await api(run({ code: '1', args: ['a'] }, 'made', 'fieldValidation=Strict'));
+    });
+
+    test.each<[string, object]>([
+      ['code', { code: '2' }],
+      ['args', { args: null }],
+      ['stdin', { stdin: 'later' }],
+      ['language', { language: 'bash' }],
+      ['className', { className: 'other' }],
+      ['timeoutSeconds', { timeoutSeconds: 5 }],
+      ['resources', { resources: { cpu: '2' } }],
+      ['env', { env: [{ name: 'A', value: '' }] }],
+      ['files', { files: [{ path: 'a', content: '' }] }],
+      ['packages', { packages: ['a'] }],
+      ['artifacts', { artifacts: ['*'] }],
+      ['sessionRef', { sessionRef: { name: 's' } }],
+      ['ttlSecondsAfterFinished', { ttlSecondsAfterFinished: 1 }],
+    ])('keeps its %s', async (field, spec) => {
+      const answer = await patch(`${RUNS}/made?dryRun=All`, { spec });
+      expect(answer.code).toBe(422);
+      expect(answer.message).toContain(`${field} is immutable; make a new object instead`);
+    });
+
+    test('takes its labels and the wish to cancel it', async () => {
+      const answer = await patch(`${RUNS}/made?dryRun=All`, {
+        metadata: { labels: { a: 'b' } },
+        spec: { cancelled: true },
+      });
+      expect(answer.message).toBe('');
+      expect(answer.body.spec.cancelled).toBe(true);
+    });
+
+    test('is cancelled once and for all', async () => {
+      await api(run({ code: '1', cancelled: true }, 'cancelled', 'fieldValidation=Strict'));
+      const answer = await patch(`${RUNS}/cancelled?dryRun=All`, { spec: { cancelled: false } });
+      expect(answer.code).toBe(422);
+      expect(answer.message).toContain('a cancelled run cannot be set back');
+    });
+
+    test('takes its status by the subresource only, and its spec not by it', async () => {
+      const condition = {
+        type: 'Succeeded',
+        status: 'True',
+        reason: 'Completed',
+        message: 'done',
+        observedGeneration: 1,
+        lastTransitionTime: '2026-01-01T00:00:00Z',
+      };
+      const status = { conditions: [condition], exitCode: 0, durationMilliseconds: 12 };
+      const beside = await patch(`${RUNS}/made`, { status });
+      expect(beside.body.status).toBeUndefined();
+      const { body } = await patch(`${RUNS}/made/status`, { status, spec: { cancelled: true } });
+      expect(body.status).toEqual(status);
+      expect(body.spec.cancelled).toBe(false);
+      expect(body.metadata.generation).toBe(1);
+    });
+
+    test('shows Succeeded, Reason, Exit, Duration and Age', async () => {
+      const { body } = await api({ path: `${RUNS}/made`, accept: TABLE });
+      const columns = body.columnDefinitions as { name: string; priority: number }[];
+      const shown = columns.filter(({ priority }) => priority === 0).map(({ name }) => name);
+      expect(shown).toEqual(['Name', 'Succeeded', 'Reason', 'Exit', 'Duration', 'Age']);
+      expect(body.rows[0].cells.slice(0, 5)).toEqual(['made', 'True', 'Completed', 0, 12]);
+    });
+  });
+});
+
+describe('a SandboxClass', () => {
+  test('gets its defaults from the schema, down to each amount', async () => {
+    const { message, body } = await api(sandboxClass({ image: 'i' }));
+    expect(message).toBe('');
+    expect(body.spec).toMatchObject({
+      runtimeClassName: 'gvisor',
+      network: 'None',
+      resources: { default: { cpu: '1', memory: '512Mi' }, max: { cpu: '2', memory: '2Gi' }, workspace: '128Mi' },
+      timeoutSeconds: { default: 30, max: 3600 },
+      outputLimitBytes: 65_536,
+      podTTLSecondsAfterFinished: 60,
+    });
+  });
+
+  test('keeps the defaults of what it leaves out of a group', async () => {
+    const { body } = await api(sandboxClass({ image: 'i', timeoutSeconds: { max: 60 } }));
+    expect(body.spec.timeoutSeconds).toEqual({ default: 30, max: 60 });
+  });
+
+  test.each<[string, object, string]>([
+    ['no image', {}, 'spec.image: Required value'],
+    ['an unknown network mode', { image: 'i', network: 'Host' }, 'spec.network: Unsupported value'],
+    ['an unknown field', { image: 'i', privileged: true }, 'unknown field "spec.privileged"'],
+    ['an output limit of a megabyte', { image: 'i', outputLimitBytes: 1_048_576 }, 'spec.outputLimitBytes'],
+    ['a module that is no name', { image: 'i', preload: ['os; evil()'] }, 'spec.preload[0]'],
+  ])('is refused with %s', async (_title, spec, said) => {
+    const answer = await api(sandboxClass(spec));
+    expect(answer.code).toBeGreaterThanOrEqual(400);
+    expect(answer.message).toContain(said);
+  });
+});
+
+test('the kinds have short names and the category coderun-dev', async () => {
+  const { body } = await api({ path: '/apis/coderun.dev/v1alpha1' });
+  const resources = body.resources as { name: string; shortNames?: string[]; categories?: string[] }[];
+  expect(resources).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ name: 'coderuns', shortNames: ['crun'], categories: ['coderun-dev'] }),
+      expect.objectContaining({ name: 'sandboxclasses', shortNames: ['sclass'], categories: ['coderun-dev'] }),
+    ]),
+  );
+});

@@ -1,0 +1,163 @@
+"""Drives the agent as a cluster does: a process of its own with pipes, under a user that may do nothing special."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import pathlib
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+SOURCE = pathlib.Path(__file__).parents[2] / 'src' / 'sandbox' / 'agent' / 'agent.py'
+PYTHON = os.environ.get('AGENT_PYTHON') or next(
+    (path for path in ('/usr/bin/python3.11', '/usr/bin/python3') if os.access(path, os.X_OK)), sys.executable
+)
+NOBODY = 65534
+MIB = 1024 * 1024
+ANSWER_WITHIN = 20.0
+
+
+def load_agent():
+    """The agent as a module, for its pure functions."""
+    spec = importlib.util.spec_from_file_location('agent', SOURCE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def order(code: object, /, **fields) -> dict:
+    given = {'id': 'run-1', 'epoch': 1, 'language': 'python', 'timeoutSeconds': 10, 'memoryBytes': 512 * MIB, **fields}
+    return {'execute': {'code': code, **given}}
+
+
+def encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+class Outcome:
+    """The events of a run, and what they say taken together."""
+
+    def __init__(self, events: list[dict], exit_code: int | None) -> None:
+        self.events = events
+        self.process_exit_code = exit_code
+        self.stdout = ''.join(event['stdout'] for event in events if 'stdout' in event)
+        self.stderr = ''.join(event['stderr'] for event in events if 'stderr' in event)
+        self.results = [event['result']['mime'] for event in events if 'result' in event]
+        self.artifact_events = [event['artifact'] for event in events if 'artifact' in event]
+        exits = [event['exit'] for event in events if 'exit' in event]
+        self.exit = exits[-1] if exits else None
+
+    @property
+    def artifacts(self) -> dict[str, bytes | None]:
+        """Content by path; None where it was left out."""
+        found: dict[str, bytes | None] = {}
+        for event in self.artifact_events:
+            content = event['contentBase64']
+            known = found.get(event['path'], b'')
+            found[event['path']] = None if content is None else known + base64.b64decode(content)
+        return found
+
+
+class Agent:
+    """One agent in a folder of its own. Use as a context manager: nothing of it is left behind."""
+
+    def __init__(self, preload: str = '', keep: bool = False, environment: dict | None = None) -> None:
+        self.folder = tempfile.mkdtemp(prefix='agent-')
+        self.workspace = f'{self.folder}/workspace'
+        self.buffer = b''
+        os.mkdir(self.workspace)
+        user = {}
+        if os.getuid() == 0:
+            user = {'user': NOBODY, 'group': NOBODY, 'extra_groups': []}
+            for path in (self.folder, self.workspace):
+                os.chown(path, NOBODY, NOBODY)
+        self.process = subprocess.Popen(
+            [PYTHON, '-I', '-S', '-c', SOURCE.read_text()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={
+                'PATH': '/usr/local/bin:/usr/bin:/bin',
+                'TMPDIR': f'{self.workspace}/.tmp',
+                'CODERUN_WORKSPACE': self.workspace,
+                'CODERUN_PRELOAD': preload,
+                'CODERUN_KEEP': '1' if keep else '',
+                **(environment or {}),
+            },
+            **user,
+        )
+
+    def __enter__(self) -> Agent:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            try:
+                stream.close()
+            except BrokenPipeError:
+                pass
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def send(self, command: dict) -> None:
+        self.send_bytes(json.dumps(command).encode() + b'\n')
+
+    def send_bytes(self, data: bytes) -> None:
+        while data:
+            data = data[self.process.stdin.write(data) :]
+
+    def event(self, within: float = ANSWER_WITHIN) -> dict | None:
+        """The next event, or None at the end of the output."""
+        until = time.monotonic() + within
+        while b'\n' not in self.buffer:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, until - time.monotonic()))
+            if not ready:
+                raise AssertionError('the agent said nothing in time')
+            data = os.read(self.process.stdout.fileno(), MIB)
+            if not data:
+                return None
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b'\n', 1)
+        return json.loads(line.decode('utf-8', 'strict'))
+
+    def hello(self, epoch: int = 1) -> dict:
+        self.send({'hello': {'epoch': epoch}})
+        return self.event()['hello']
+
+    def until(self, key: str) -> list[dict]:
+        """The events up to the first that has the key, which is the last of them."""
+        events = []
+        while not events or key not in events[-1]:
+            event = self.event()
+            if event is None:
+                raise AssertionError(f'the agent ended without {key}')
+            events.append(event)
+        return events
+
+    def until_end(self) -> Outcome:
+        events = list(iter(self.event, None))
+        return Outcome(events, self.process.wait(ANSWER_WITHIN))
+
+    def diagnostics(self) -> str:
+        """What the agent itself said on stderr, once it has ended."""
+        return self.process.stderr.read().decode()
+
+
+class AgentTest(unittest.TestCase):
+    def run_code(self, code: str, agent: dict | None = None, **fields) -> Outcome:
+        """One agent, one run, to the end of both. The agent itself never complains."""
+        with Agent(**(agent or {})) as driven:
+            driven.send(order(code, **fields))
+            outcome = driven.until_end()
+            self.assertEqual(driven.diagnostics(), '')
+        self.assertIsNotNone(outcome.exit, 'no exit event')
+        return outcome

@@ -1,0 +1,34 @@
+/** The operator as one file of JavaScript, with the agent's Python beside it: what its image holds. */
+
+import { existsSync } from 'node:fs';
+import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+/** Modules of the CommonJS kind call `require`, which a module of the ES kind has to make for them. */
+const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
+/** Makes the folder `dist` of the repository anew, and resolves with its path. */
+export async function makeBundle(repository: string): Promise<string> {
+  const dist = join(repository, 'dist');
+  const part = `${dist}.part`;
+  await rm(part, { recursive: true, force: true });
+  await mkdir(join(part, 'agent'), { recursive: true });
+  await build({
+    absWorkingDir: repository,
+    entryPoints: ['src/main.ts'],
+    outfile: join(part, 'main.js'),
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    banner: { js: REQUIRE },
+    logLevel: 'warning',
+  });
+  await writeFile(join(part, 'package.json'), '{"type":"module"}\n');
+  const agent = join(repository, 'src/sandbox/agent/agent.py');
+  if (existsSync(agent)) await cp(agent, join(part, 'agent/agent.py'));
+  await rm(dist, { recursive: true, force: true });
+  await rename(part, dist);
+  return dist;
+}

@@ -1,0 +1,61 @@
+/** The cluster for tests: brought up where it isn't, and told where everything is. */
+
+import { join } from 'node:path';
+import { asStage } from './cached-step.ts';
+import { type Context, createContext, gatewayUrl } from './context.ts';
+import { ETCD, goStep, KUBERNETES } from './go-modules.ts';
+import { nodesOf } from './kind.ts';
+import { withLock } from './lock.ts';
+import { ensurePrograms } from './packages.ts';
+import { installAll } from './quickstart.ts';
+import { runStages } from './stages.ts';
+import { linkTools } from './tools.ts';
+
+export interface Cluster {
+  /** A file of the cluster's own. */
+  readonly kubeconfig: string;
+  /** The folder with kubectl, to go first on PATH. */
+  readonly binDir: string;
+  /** Where the gateway answers. */
+  readonly url: string;
+  /** The names of the nodes, which are containers of the engine. */
+  readonly nodes: readonly string[];
+  /** Runs `docker` in the cluster's engine, to stop or pause a node; resolves with its stdout. */
+  docker(args: readonly string[]): Promise<string>;
+}
+
+/** Brings up the cluster with at least `nodes` nodes, the operator and the gateway in it. Quick where all that is done. */
+export function ensureCluster(options: { nodes?: number } = {}, context: Context = createContext()): Promise<Cluster> {
+  return withLock(context, async () => {
+    const { engine } = await installAll(context, options.nodes);
+    return {
+      kubeconfig: context.paths.kubeconfig,
+      binDir: context.paths.bin,
+      url: gatewayUrl(context),
+      nodes: await nodesOf(context, engine),
+      docker: (args) => context.run('docker', args, { env: engine.environment, timeout: 60_000 }),
+    };
+  });
+}
+
+export interface Binaries {
+  readonly kubeApiserver: string;
+  readonly etcd: string;
+  readonly kubectl: string;
+}
+
+/** The programs of a control plane without nodes; built where they are missing. */
+export function binaries(context: Context = createContext()): Promise<Binaries> {
+  return withLock(context, async () => {
+    const stages = [KUBERNETES, ETCD].map((module) => asStage(context, goStep(context, module)));
+    const missing = (await Promise.all(stages.map((stage) => stage.done?.()))).includes(undefined);
+    if (missing) {
+      await ensurePrograms(context, ['go'], () => {});
+      context.progress.expect(stages.length);
+      await runStages(context, stages);
+    }
+    linkTools(context);
+    const program = (name: string) => join(context.paths.bin, name);
+    return { kubeApiserver: program('kube-apiserver'), etcd: program('etcd'), kubectl: program('kubectl') };
+  });
+}

@@ -1,0 +1,133 @@
+/** Our own two images: built only when what they are made from has changed. */
+
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { nodeBaseStep, pythonBaseStep } from './bases.ts';
+import { makeBundle } from './bundle.ts';
+import { type CachedStep, hashOfFiles, hashOfStep, resultOf } from './cached-step.ts';
+import type { Context } from './context.ts';
+import { importRoot } from './docker.ts';
+import type { Engine } from './engine.ts';
+import type { Stage } from './stages.ts';
+import * as versions from './versions.ts';
+import { wheelsStep } from './wheels.ts';
+
+export const SANDBOX_IMAGE = 'coderun/sandbox:dev';
+export const OPERATOR_IMAGE = 'coderun/operator:dev';
+
+/** On our images: the hash of what they were made from. */
+const LABEL = 'coderun.dev/made-from';
+
+export interface Situation {
+  readonly engine: Engine;
+  /** Are published images used, as a registry answers? */
+  readonly published: boolean;
+}
+
+/** The steps that have to be made before the images, where no registry answers. */
+export const imageSteps = (context: Context): CachedStep[] => [
+  wheelsStep(context),
+  pythonBaseStep(context),
+  ...nodeBaseStep(context).needs,
+  nodeBaseStep(context),
+];
+
+export function sandboxImageStage(context: Context, situation: () => Situation): Stage {
+  const recipe = join(context.paths.repository, 'deploy/images/sandbox');
+  const parts = async () => {
+    if (situation().published) return [versions.PUBLISHED_PYTHON];
+    return [await hashOfStep(pythonBaseStep(context)), await hashOfStep(wheelsStep(context))];
+  };
+  return imageStage(context, situation, SANDBOX_IMAGE, {
+    inputs: async () => [await hashOfFiles(recipe), ...(await parts())],
+    base: async (log) =>
+      situation().published
+        ? versions.PUBLISHED_PYTHON
+        : importRoot(context, situation().engine, pythonBaseStep(context), log),
+    async fill(folder) {
+      await cp(recipe, folder, { recursive: true });
+      if (situation().published) return;
+      const wheels = resultOf(context, wheelsStep(context));
+      for (const name of await readdir(wheels)) {
+        if (name.endsWith('.whl')) await cp(join(wheels, name), join(folder, 'wheels', name));
+      }
+    },
+  });
+}
+
+export function operatorImageStage(context: Context, situation: () => Situation): Stage {
+  const { repository } = context.paths;
+  const recipe = join(repository, 'deploy/images/operator/Dockerfile');
+  return imageStage(context, situation, OPERATOR_IMAGE, {
+    inputs: async () => [
+      await hashOfFiles(await makeBundle(repository)),
+      await hashOfFiles(recipe),
+      situation().published ? versions.PUBLISHED_NODE : await hashOfStep(nodeBaseStep(context)),
+    ],
+    base: async (log) =>
+      situation().published
+        ? versions.PUBLISHED_NODE
+        : importRoot(context, situation().engine, nodeBaseStep(context), log),
+    async fill(folder) {
+      await cp(join(repository, 'dist'), folder, { recursive: true });
+      await cp(recipe, join(folder, 'Dockerfile'));
+    },
+  });
+}
+
+interface ImageRecipe {
+  inputs(): Promise<string[]>;
+  base(log: string): Promise<string>;
+  /** Fills the build context. */
+  fill(folder: string): Promise<void>;
+}
+
+function imageStage(context: Context, situation: () => Situation, reference: string, recipe: ImageRecipe): Stage {
+  const name = reference.replace(/^.*\/|:.*$/g, '');
+  const madeFrom = async () =>
+    createHash('sha256')
+      .update(JSON.stringify(await recipe.inputs()))
+      .digest('hex');
+  return {
+    title: `Build the image ${reference}`,
+    remedy: 'See the log: it holds what `docker build` said.',
+    async done() {
+      const there = await labelOf(context, situation().engine, reference);
+      return there === (await madeFrom()) ? 'made before, unchanged' : undefined;
+    },
+    async run(detail) {
+      const { engine } = situation();
+      const log = join(context.paths.logs, `${name}-image.log`);
+      const folder = join(context.paths.run, `${name}-context`);
+      await rm(folder, { recursive: true, force: true });
+      await mkdir(folder, { recursive: true });
+      await recipe.fill(folder);
+      const base = await recipe.base(log);
+      const args = [
+        'build',
+        '--tag',
+        reference,
+        '--label',
+        `${LABEL}=${await madeFrom()}`,
+        '--build-arg',
+        `BASE=${base}`,
+      ];
+      const network = engine.kind === 'private' ? ['--network', 'none'] : [];
+      // The classic builder is what every engine has; the Dockerfiles ask for no more.
+      const env = { ...engine.environment, DOCKER_BUILDKIT: engine.kind === 'private' ? '0' : undefined };
+      await context.run('docker', [...args, ...network, folder], { env, log, onLine: detail, timeout: 1_800_000 });
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+async function labelOf(context: Context, engine: Engine, reference: string): Promise<string | undefined> {
+  const format = `{{index .Config.Labels "${LABEL}"}}`;
+  const args = ['image', 'inspect', '--format', format, reference];
+  try {
+    return (await context.run('docker', args, { env: engine.environment, timeout: 30_000 })).trim();
+  } catch {
+    return undefined;
+  }
+}

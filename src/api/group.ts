@@ -24,6 +24,9 @@ const ours = (kind: string, plural: string, namespaced: boolean): ResourceType =
 export const CODE_RUNS = ours('CodeRun', 'coderuns', true);
 export const SANDBOX_CLASSES = ours('SandboxClass', 'sandboxclasses', false);
 
+/** On everything that this program creates. */
+export const LABEL_MANAGED_BY = 'app.kubernetes.io/managed-by';
+export const MANAGER = 'coderun';
 /** On every sandbox pod; its value is the network mode, which the NetworkPolicies select by. */
 export const LABEL_NETWORK = `${GROUP}/network`;
 /** On every sandbox pod: `true`. The admission policy and the controller's watch select by it. */

@@ -3,7 +3,7 @@
 import type { CodeRun } from '../api/coderun.ts';
 import { CODE_RUNS } from '../api/group.ts';
 import type { NewPod, Pod } from '../api/object.ts';
-import type { Action } from '../core/plan.ts';
+import type { Action, PodRefusal } from '../core/plan.ts';
 import { CONTAINER } from '../core/pod.ts';
 import {
   isAlreadyExists,
@@ -19,6 +19,7 @@ import { JOURNAL_READ_BYTES, readJournal } from '../sandbox/journal.ts';
 import type { TranscriptLimits } from '../sandbox/transcript.ts';
 import type { CodeRunDeps } from './coderun.ts';
 import type { RunMemory } from './memory.ts';
+import { ensureNetworkPolicies, ForeignPolicyError } from './network.ts';
 
 type Act<T extends Action['type']> = (
   deps: CodeRunDeps,
@@ -76,27 +77,34 @@ const LONGEST_RETRY = 30_000;
 async function createPod(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory, pod: NewPod): Promise<void> {
   const { kube, stores, clock, events, wake } = deps;
   try {
-    await deps.networkPolicies.ensure(pod.metadata.namespace);
+    await ensureNetworkPolicies(kube, stores.policies, pod.metadata.namespace);
     stores.pods.upsert(await kube.create<Pod>(PODS, pod));
     memory.refusedPod = undefined;
     events.record(run, 'Normal', 'SandboxCreated', `Created the sandbox pod ${pod.metadata.name}.`);
-    wake(key);
   } catch (error) {
     // The watch will show it; whether it is this run's own is checked before it is used.
     if (isAlreadyExists(error)) return;
-    if (!(error instanceof KubeError)) throw error;
-    const kind = isQuotaExceeded(error) ? 'quota' : isInvalid(error) || isForbidden(error) ? 'final' : 'passing';
-    const wait = Math.min(
-      LONGEST_RETRY,
-      (kind === 'quota' ? QUOTA_RETRY : FIRST_RETRY) * 2 ** memory.creationFailures++,
-    );
+    const kind = refusalKind(error);
+    if (!kind || !(error instanceof Error)) throw error;
+    const first = kind === 'quota' ? QUOTA_RETRY : FIRST_RETRY;
+    const wait = Math.min(LONGEST_RETRY, first * 2 ** memory.creationFailures++);
     memory.refusedPod = {
       kind,
       message: error.message.slice(0, 1024),
       retryAt: new Date(clock.now().getTime() + wait),
     };
-    wake(key);
   }
+  wake(key);
+}
+
+/** Why a pod was refused; undefined where it was not the API server that refused it. */
+function refusalKind(error: unknown): PodRefusal['kind'] | undefined {
+  if (error instanceof ForeignPolicyError) return 'final';
+  if (!(error instanceof KubeError)) return undefined;
+  if (isQuotaExceeded(error)) return 'quota';
+  // A namespace that was just made gets its service account a moment later.
+  if (/serviceaccount .* not found/.test(error.message)) return 'passing';
+  return isInvalid(error) || isForbidden(error) ? 'final' : 'passing';
 }
 
 const JOURNAL_ATTEMPTS = 4;

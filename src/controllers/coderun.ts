@@ -19,13 +19,14 @@ import { act } from './act.ts';
 import type { EventRecorder } from './events.ts';
 import { gather } from './gather.ts';
 import { Memory } from './memory.ts';
-import type { NetworkPolicyGuard } from './network.ts';
+import type { NetworkPolicy } from './network.ts';
 import { observeTransition } from './transitions.ts';
 
 export interface Stores {
   runs: Store<CodeRun>;
   pods: Store<Pod, typeof PODS_BY_RUN>;
   classes: Store<SandboxClass>;
+  policies: Store<NetworkPolicy>;
 }
 
 export interface CodeRunDeps {
@@ -34,7 +35,6 @@ export interface CodeRunDeps {
   channels: Channels;
   clock: Clock;
   events: EventRecorder;
-  networkPolicies: NetworkPolicyGuard;
   metrics: RunMetrics;
   log: Logger;
   settings: PlanSettings;

@@ -1,31 +1,49 @@
 /** Sees to it that a namespace denies all traffic of sandboxes before the first of them is created there. */
 
-import { networkPolicies } from '../core/network.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { KubernetesObject } from '../api/object.ts';
+import { type NewNetworkPolicy, networkPolicies } from '../core/network.ts';
 import { isAlreadyExists } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
 import { NETWORK_POLICIES } from '../kube/resources.ts';
+import { joinKey } from '../runtime/keys.ts';
+import type { Store } from '../runtime/store.ts';
 
-export interface NetworkPolicyGuard {
-  /** Resolves once every NetworkPolicy of the namespace is there; rejects where one can't be made. */
-  ensure(namespace: string): Promise<void>;
+export interface NetworkPolicy extends KubernetesObject {
+  spec: NewNetworkPolicy['spec'];
 }
 
-/** Asks the API server once a namespace; the answer is remembered for as long as the namespace is looked after. */
-export function networkPolicyGuard(kube: Kube): NetworkPolicyGuard {
-  const done = new Map<string, Promise<void>>();
-  return {
-    ensure(namespace) {
-      const pending = done.get(namespace) ?? create(kube, namespace);
-      done.set(namespace, pending);
-      pending.catch(() => done.delete(namespace));
-      return pending;
-    },
-  };
+/** A NetworkPolicy of our name that lets through something else than ours: no sandbox is started beside it. */
+export class ForeignPolicyError extends Error {
+  override readonly name = 'ForeignPolicyError';
 }
 
-async function create(kube: Kube, namespace: string): Promise<void> {
-  for (const policy of networkPolicies(namespace))
-    await kube.create(NETWORK_POLICIES, policy).catch((error: unknown) => {
-      if (!isAlreadyExists(error)) throw error;
-    });
+/**
+ * Creates the NetworkPolicies that `namespace` lacks. Throws ForeignPolicyError where one has another spec, and
+ * KubeError where one can't be made.
+ */
+export async function ensureNetworkPolicies(
+  kube: Kube,
+  policies: Store<NetworkPolicy>,
+  namespace: string,
+): Promise<void> {
+  for (const wanted of networkPolicies(namespace)) {
+    const { name } = wanted.metadata;
+    const found = policies.get(joinKey(namespace, name)) ?? (await create(kube, policies, wanted));
+    if (!isDeepStrictEqual(found.spec, wanted.spec))
+      throw new ForeignPolicyError(
+        `NetworkPolicy "${name}" of this namespace was changed; delete it, and it is made again`,
+      );
+  }
+}
+
+async function create(kube: Kube, policies: Store<NetworkPolicy>, wanted: NewNetworkPolicy): Promise<NetworkPolicy> {
+  try {
+    const created = await kube.create<NetworkPolicy>(NETWORK_POLICIES, wanted);
+    policies.upsert(created);
+    return created;
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+    return kube.get<NetworkPolicy>(NETWORK_POLICIES, wanted.metadata.namespace, wanted.metadata.name);
+  }
 }

@@ -1,13 +1,13 @@
 /** What sandboxes reach, by network mode: the NetworkPolicies that a namespace has before its first sandbox. */
 
 import type { V1NetworkPolicySpec } from '@kubernetes/client-node';
-import { LABEL_NETWORK, LABEL_SANDBOX, SYSTEM_NAMESPACE } from '../api/group.ts';
+import { LABEL_MANAGED_BY, LABEL_NETWORK, LABEL_SANDBOX, MANAGER, SYSTEM_NAMESPACE } from '../api/group.ts';
 import type { NetworkMode } from '../api/sandboxclass.ts';
 
 export interface NewNetworkPolicy {
   apiVersion: 'networking.k8s.io/v1';
   kind: 'NetworkPolicy';
-  metadata: { name: string; namespace: string };
+  metadata: { name: string; namespace: string; labels: Record<string, string> };
   spec: V1NetworkPolicySpec;
 }
 
@@ -78,7 +78,7 @@ export function networkPolicies(namespace: string): NewNetworkPolicy[] {
 const policy = (namespace: string, name: string, spec: V1NetworkPolicySpec): NewNetworkPolicy => ({
   apiVersion: 'networking.k8s.io/v1',
   kind: 'NetworkPolicy',
-  metadata: { name, namespace },
+  metadata: { name, namespace, labels: { [LABEL_MANAGED_BY]: MANAGER } },
   spec,
 });
 

@@ -2,7 +2,15 @@
 
 import type { V1Toleration } from '@kubernetes/client-node';
 import type { CodeRun } from '../api/coderun.ts';
-import { API_VERSION, LABEL_CLASS, LABEL_NETWORK, LABEL_RUN, LABEL_SANDBOX } from '../api/group.ts';
+import {
+  API_VERSION,
+  LABEL_CLASS,
+  LABEL_MANAGED_BY,
+  LABEL_NETWORK,
+  LABEL_RUN,
+  LABEL_SANDBOX,
+  MANAGER,
+} from '../api/group.ts';
 import { labelValue, podName } from '../api/names.ts';
 import type { NewPod } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
@@ -53,7 +61,7 @@ export function sandboxPod({
       name: podName(run.metadata),
       namespace: run.metadata.namespace ?? '',
       labels: {
-        'app.kubernetes.io/managed-by': 'coderun',
+        [LABEL_MANAGED_BY]: MANAGER,
         [LABEL_SANDBOX]: 'true',
         [LABEL_NETWORK]: spec.network,
         [LABEL_CLASS]: labelValue(sandboxClass.metadata.name),

@@ -48,7 +48,10 @@ function planSandbox(world: Startable, now: Date): Plan {
   if (!channel || channel.podUID !== pod.metadata.uid || channel.state === 'closed') {
     const wait = channel ? channel.reopenAt.getTime() - now.getTime() : 0;
     if (wait > 0) return { actions: [], after: wait };
-    return { status: waitingStatus(world, now, 'Starting'), actions: [{ type: 'openChannel', pod, limits: limitsOf(world) }] };
+    return {
+      status: waitingStatus(world, now, 'Starting'),
+      actions: [{ type: 'openChannel', pod, limits: limitsOf(world) }],
+    };
   }
   if (!channel.hello) return { actions: [] };
   return claim(world, now, channel, channel.hello);

@@ -2,15 +2,14 @@
 
 import { randomUUID } from 'node:crypto';
 import type { CodeRun } from '../api/coderun.ts';
-import { CODE_RUNS, LABEL_SANDBOX, SANDBOX_CLASSES } from '../api/group.ts';
+import { CODE_RUNS, LABEL_MANAGED_BY, LABEL_SANDBOX, MANAGER, SANDBOX_CLASSES } from '../api/group.ts';
 import type { Config } from '../config.ts';
 import { type CodeRunDeps, codeRunReconciler, runKeyOf, type Stores } from '../controllers/coderun.ts';
 import { eventRecorder } from '../controllers/events.ts';
-import { networkPolicyGuard } from '../controllers/network.ts';
 import { CONTAINER } from '../core/pod.ts';
 import { isConflict, isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
-import { PODS } from '../kube/resources.ts';
+import { NETWORK_POLICIES, PODS } from '../kube/resources.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { Controller, changesOf } from '../runtime/controller.ts';
 import { keyOf, splitKey } from '../runtime/keys.ts';
@@ -34,6 +33,7 @@ import { leasePort } from './lease-port.ts';
 import { createStores } from './stores.ts';
 
 const LEASE = 'coderun-controller';
+const MANAGED = `${LABEL_MANAGED_BY}=${MANAGER}`;
 const HELLO_TIMEOUT_MILLISECONDS = 30_000;
 
 type Registry = ReturnType<typeof createRegistry>;
@@ -63,6 +63,7 @@ export async function controllerRole(config: Config, signal: AbortSignal): Promi
     keepCache({ ...common, type: CODE_RUNS, store: stores.runs }),
     keepCache({ ...common, type: PODS, store: stores.pods, labelSelector: LABEL_SANDBOX }),
     keepCache({ ...common, type: SANDBOX_CLASSES, store: stores.classes }),
+    keepCache({ ...common, type: NETWORK_POLICIES, store: stores.policies, labelSelector: MANAGED }),
   ];
   const role = { config, kube, stores, log, register };
   const lead = oncePerLeadership(role);
@@ -112,7 +113,6 @@ function oncePerLeadership(role: Role) {
       channels,
       clock: systemClock,
       events: eventRecorder(kube, systemClock, log, config.POD_NAME),
-      networkPolicies: networkPolicyGuard(kube),
       metrics: runMetrics(register),
       log,
       settings: {
@@ -131,7 +131,7 @@ function oncePerLeadership(role: Role) {
         changesOf<CodeRun, never>(stores.runs, ({ object }) => [keyOf(object)]),
         changesOf(stores.pods, ({ object }) => [runKeyOf(object) ?? []].flat()),
       ],
-      caches: [stores.classes],
+      caches: [stores.classes, stores.policies],
       reconcile: codeRunReconciler(deps),
       isConflict: (error) => isConflict(error) || isNotFound(error),
       workers: config.CODERUN_WORKERS,

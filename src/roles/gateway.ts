@@ -1,21 +1,19 @@
 /** The role `gateway`: the HTTP API, over a watch cache of CodeRuns. */
 
 import { randomBytes } from 'node:crypto';
-import type { CodeRun } from '../api/coderun.ts';
 import { CODE_RUNS } from '../api/group.ts';
 import type { Config } from '../config.ts';
 import { CONTAINER } from '../core/pod.ts';
-import { GATEWAY_LIMITS, type RunWatch } from '../gateway/deps.ts';
+import { GATEWAY_LIMITS } from '../gateway/deps.ts';
 import { anonymousOnly } from '../gateway/plugins/identify.ts';
 import { buildGateway } from '../gateway/server.ts';
 import { aborted } from '../runtime/abort.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { joinKey, keyOf } from '../runtime/keys.ts';
-import { Store } from '../runtime/store.ts';
 import { startHealthServer } from '../telemetry/health.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createRegistry } from '../telemetry/metrics.ts';
 import { connect, keepCache } from './connect.ts';
+import { watchRuns } from './run-watch.ts';
 
 const INTERNET_CLASS = 'internet';
 
@@ -24,13 +22,13 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
   const log = createLogger('gateway', config.CODERUN_LOG_LEVEL);
   const register = createRegistry();
   const kube = await connect(config, 'gateway');
-  const store = new Store<CodeRun>({ logger: log });
+  const { store, runs } = watchRuns(log);
   const health = await startHealthServer({ port: config.CODERUN_HEALTH_PORT, register, isReady: () => store.isSynced });
   const stop = new AbortController();
   const cache = keepCache({ kube, log, signal: stop.signal, type: CODE_RUNS, store });
   const gateway = buildGateway({
     kube,
-    runs: watchRuns(store),
+    runs,
     clock: systemClock,
     random: randomBytes,
     identify: anonymousOnly(config.CODERUN_ANONYMOUS_NAMESPACE),
@@ -53,26 +51,4 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
     await Promise.allSettled([cache]);
     health.close();
   }
-}
-
-/** One listener on the store serves all who wait, however many they are. */
-function watchRuns(store: Store<CodeRun>): RunWatch {
-  const listeners = new Map<string, Set<() => void>>();
-  store.onChange(({ object }) => {
-    for (const listener of listeners.get(keyOf(object)) ?? []) listener();
-  });
-  return {
-    get: (namespace, name) => store.get(joinKey(namespace, name)),
-    onChange(namespace, name, listener) {
-      const key = joinKey(namespace, name);
-      const waiting = listeners.get(key) ?? new Set();
-      listeners.set(key, waiting.add(listener));
-      return {
-        [Symbol.dispose]() {
-          waiting.delete(listener);
-          if (waiting.size === 0 && listeners.get(key) === waiting) listeners.delete(key);
-        },
-      };
-    },
-  };
 }

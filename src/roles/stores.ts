@@ -5,6 +5,7 @@ import type { KubernetesObject, Pod } from '../api/object.ts';
 import { isFinalReason } from '../api/reasons.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import { PODS_BY_RUN, runKeyOf, type Stores } from '../controllers/coderun.ts';
+import type { NetworkPolicy } from '../controllers/network.ts';
 import { reasonOf } from '../core/coderun.ts';
 import { Store } from '../runtime/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -17,6 +18,7 @@ export const createStores = (logger: Logger): Stores => ({
     indexes: { [PODS_BY_RUN]: (pod) => [runKeyOf(pod) ?? []].flat() },
   }),
   classes: new Store<SandboxClass>({ logger }),
+  policies: new Store<NetworkPolicy>({ logger, transform: withoutManagedFields }),
 });
 
 function withoutManagedFields<T extends KubernetesObject>(object: T): T {
@@ -25,7 +27,7 @@ function withoutManagedFields<T extends KubernetesObject>(object: T): T {
 }
 
 /** Nothing is decided by the program and the result of a run that has ended, so thousands of them take little memory. */
-function cutRun(run: CodeRun): CodeRun {
+export function cutRun(run: CodeRun): CodeRun {
   const cut = withoutManagedFields(run);
   const reason = reasonOf(cut);
   if (!reason || !isFinalReason(reason)) return cut;

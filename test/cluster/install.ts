@@ -31,7 +31,7 @@ async function applyManifests(context: Context, kubectl: Kubectl, images: Instal
   const { repository } = context.paths;
   const apply = ['apply', '--server-side', '--force-conflicts', '--field-manager=coderun-install'];
   await kubectl([...apply, '-k', join(repository, 'crds')], { log });
-  await kubectl(['wait', '--for=condition=Established', '--timeout=60s', '-k', join(repository, 'crds')], { log });
+  await kubectl(['wait', '--for=condition=Established', '--timeout=60s', 'customresourcedefinitions', '--all'], { log });
   const rendered = await kubectl(['kustomize', join(repository, 'deploy/overlays/kind')]);
   await kubectl([...apply, '-f', '-'], { input: withImages(rendered, images), log });
 }

@@ -74,6 +74,8 @@ function startKubeApiServer(directory: string, files: Certificates, etcdPort: nu
   const flags = {
     'etcd-servers': `http://127.0.0.1:${etcdPort}`,
     'bind-address': '127.0.0.1',
+    // As kubeadm sets it: otherwise a privileged pod is refused before any policy is asked.
+    'allow-privileged': 'true',
     'secure-port': `${port}`,
     'tls-cert-file': files.serverCertificate,
     'tls-private-key-file': files.serverKey,

@@ -981,7 +981,7 @@ def fits(name: str, glob: str) -> bool:
 class Agent:
     def __init__(self, runner: Runner, workspace: str, gvisor: bool, keep: bool) -> None:
         self.runner = runner
-        self.workspace = workspace
+        self.workspace = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY)  # whatever the program puts in its place
         self.gvisor = gvisor
         self.keep = keep
         self.epoch = 0
@@ -1239,23 +1239,18 @@ class Agent:
         """Tells the files that the patterns name. By now no process is left that could change one under its reader."""
         patterns = [pattern.split('/') for pattern in run.artifacts]
         hidden = any(part.startswith('.') for pattern in patterns for part in pattern)
-        try:
-            root = os.open(self.workspace, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError:
-            return  # the program has taken it away
         named = (
             path
-            for path in find_files(root, hidden)
+            for path in find_files(self.workspace, hidden)
             if path != run.program and any(matches(path.split('/'), pattern) for pattern in patterns)
         )
         for path in itertools.islice(named, MAX_ARTIFACTS):
             try:
-                fd = open_beneath(root, path, os.O_RDONLY | os.O_NONBLOCK)
+                fd = open_beneath(self.workspace, path, os.O_RDONLY | os.O_NONBLOCK)
             except OSError:
                 continue
             self._tell_artifact(run, path, fd)
             os.close(fd)
-        os.close(root)
 
     def _tell_artifact(self, run: Run, path: str, fd: int) -> None:
         found = os.fstat(fd)

@@ -67,7 +67,7 @@ describe('RBAC', () => {
     ...may('get list watch create delete', 'pods'),
     ...may('get create', 'pods/attach'),
     ...may('get', 'pods/log', 'configmaps'),
-    ...may('create', 'networkpolicies.networking.k8s.io'),
+    ...may('get list watch create', 'networkpolicies.networking.k8s.io'),
     ...may('create', 'events.events.k8s.io'),
   ];
   const gatewayEverywhere = [

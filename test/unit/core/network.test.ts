@@ -9,6 +9,7 @@ describe('networkPolicies', () => {
     expect(denyAll).toEqual({
       name: 'coderun-deny-all',
       namespace: 'n',
+      labels: { 'app.kubernetes.io/managed-by': 'coderun' },
       podSelector: { matchExpressions: [{ key: 'coderun.dev/sandbox', operator: 'Exists' }] },
       policyTypes: ['Ingress', 'Egress'],
     });

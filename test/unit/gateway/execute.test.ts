@@ -160,6 +160,13 @@ describe('POST /execute', () => {
       true,
     ],
     ['storing no such size', new KubeError(500, '', 'etcdserver: request is too large'), 413, 'BodyTooLarge', true],
+    [
+      'not even sending it',
+      new KubeError(500, '', 'trying to send message larger than max'),
+      413,
+      'BodyTooLarge',
+      true,
+    ],
   ])('answers a cluster that is %s', async (_name, error, status, code, retrySafe) => {
     const world = aWorld();
     world.kube.fail('create', error);

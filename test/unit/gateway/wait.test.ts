@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import type { CodeRun } from '../../../src/api/coderun.ts';
 import { CODE_RUNS } from '../../../src/api/group.ts';
@@ -28,7 +29,7 @@ async function aWait({ milliseconds }: { milliseconds: number | undefined } = { 
     milliseconds,
     signal: controller.signal,
   });
-  const left = () => [runs.listening, clock.pending];
+  const left = () => [runs.listening, clock.pending + getEventListeners(controller.signal, 'abort').length];
   return { clock, kube, runs, controller, waited, create, end, left };
 }
 

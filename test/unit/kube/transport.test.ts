@@ -143,7 +143,7 @@ test('an answer over the limit is refused, and not asked for again', async () =>
 
 test('credentials that can not be used are an error of the call', async () => {
   const unusable = [
-    { headers: {}, tls: { ca: 'SECRET' } },
+    { headers: {}, tls: { cert: 'SECRET' } },
     { headers: { authorization: 'Bearer SECRET\n' }, tls: {} },
   ];
   for (const authentication of unusable) {

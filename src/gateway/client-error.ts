@@ -8,14 +8,15 @@ import { Problem } from './problem.ts';
 export function answerClientError(error: ConnectionError, socket: Socket, requestId: string): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const problem = clientProblem(error.code);
-  const body = JSON.stringify(problem.body(requestId));
+  const body = problem.body(requestId);
+  const text = JSON.stringify(body);
   const head = [
-    `HTTP/1.1 ${problem.status} ${problem.body(requestId).title}`,
+    `HTTP/1.1 ${problem.status} ${body.title}`,
     `content-type: ${PROBLEM_TYPE}`,
-    `content-length: ${Buffer.byteLength(body)}`,
+    `content-length: ${Buffer.byteLength(text)}`,
     'connection: close',
   ];
-  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${text}`);
   socket.destroySoon();
 }
 

@@ -1,7 +1,8 @@
 /** What a refusal by the API server means to a client, with nothing of its text: that may hold values and insides. */
 
+import { SPEC_LIMIT_BYTES } from '../api/coderun.ts';
 import { isAlreadyExists, isQuotaExceeded, type KubeError } from '../kube/error.ts';
-import { Problem } from './problem.ts';
+import { fieldError, Problem } from './problem.ts';
 
 const BUSY_MILLISECONDS = 1000;
 const QUOTA_SECONDS = 10;
@@ -34,18 +35,14 @@ export function kubeProblem(error: KubeError, retrySafe: boolean): Problem {
 
 const taken = (cause: KubeError): Problem =>
   new Problem('AlreadyExists', 'There is a run of this name already; choose another name or leave it out.', {
-    errors: [{ field: 'name', in: 'body', message: 'is taken' }],
+    errors: [fieldError('body', 'name', 'is taken')],
     cause,
   });
 
-export const tooLarge = (cause?: KubeError): Problem =>
-  new Problem(
-    'BodyTooLarge',
-    'The run is larger than 786432 bytes as the cluster stores it; send less code or files.',
-    {
-      cause,
-    },
-  );
+export function tooLarge(cause?: KubeError): Problem {
+  const detail = `The run is larger than ${SPEC_LIMIT_BYTES} bytes as the cluster stores it; send less code or files.`;
+  return new Problem('BodyTooLarge', detail, { cause });
+}
 
 /** Field paths in the API server's own words: `CodeRun.coderun.dev "x" is invalid: spec.env[0].name: Invalid value: …`. */
 const REFUSED_FIELD = /is invalid: \[?spec\.([A-Za-z0-9_.[\]]{1,200}): /;
@@ -55,7 +52,7 @@ function refused(cause: KubeError): Problem {
   if (path === undefined) return new Problem('RefusedByCluster', 'The cluster refused the run as it is.', { cause });
   const field = path.replaceAll('[', '.').replaceAll(']', '');
   return new Problem('RefusedByCluster', `The cluster refused the field ${field}; correct it and send it again.`, {
-    errors: [{ field, in: 'body', message: 'was refused by the cluster' }],
+    errors: [fieldError('body', field, 'was refused by the cluster')],
     cause,
   });
 }

@@ -116,6 +116,11 @@ const defaultRetrySafe = (code: ErrorCode | Reason): boolean =>
 
 export const isReason = (code: string): code is Reason => Object.hasOwn(REASONS, code);
 
-/** A problem with one field. */
-export const invalidField = (place: FieldError['in'], field: string, message: string): Problem =>
-  new Problem('InvalidRequest', `${field || 'The request'}: ${message}.`, { errors: [{ field, in: place, message }] });
+/** Keys may be a client's own words: they are given back, but not at any length. */
+const MAX_FIELD = 200;
+
+export const fieldError = (place: FieldError['in'], field: string, message: string): FieldError => ({
+  field: field.slice(0, MAX_FIELD),
+  in: place,
+  message,
+});

@@ -5,7 +5,7 @@ import { CODE_RUNS } from '../api/group.ts';
 import { isExpired, KubeError } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
 import type { Caller } from './plugins/identify.ts';
-import { invalidField, Problem } from './problem.ts';
+import { fieldError, Problem } from './problem.ts';
 import { type RunSummary, runSummary } from './run-view.ts';
 
 /** A run may take more than a megabyte: so many are held at once, and only their summaries are kept. */
@@ -34,7 +34,7 @@ export async function listRuns(
 function listProblem(error: unknown): unknown {
   if (isExpired(error))
     return new Problem('PageExpired', 'The list has grown too old; begin it again without continue.');
-  if (error instanceof KubeError && error.code === 400)
-    return invalidField('query', 'continue', 'is not what a page answered');
-  return error;
+  if (!(error instanceof KubeError && error.code === 400)) return error;
+  const errors = [fieldError('query', 'continue', 'is not what a page answered')];
+  return new Problem('InvalidRequest', 'Send as continue what the page before answered, or nothing.', { errors });
 }

@@ -33,6 +33,8 @@ export interface CacheOptions<T extends KubernetesObject, Index extends string> 
 
 /** Bookmarks come once a minute; a watch that is silent for so long is dead. */
 const SILENCE_MILLISECONDS = 90_000;
+/** After etcd was restored from a backup, only a list shows what is no longer there. */
+const RELIST_MILLISECONDS = 3_600_000;
 
 /** Feeds `store` until `signal` aborts. */
 export async function keepCache<T extends KubernetesObject, Index extends string>(options: CacheOptions<T, Index>) {
@@ -53,6 +55,7 @@ export async function keepCache<T extends KubernetesObject, Index extends string
     random: Math.random,
     logger: log,
     silenceMilliseconds: SILENCE_MILLISECONDS,
+    relistMilliseconds: RELIST_MILLISECONDS,
   });
   await reflector.run(signal);
 }

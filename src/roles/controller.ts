@@ -1,7 +1,6 @@
 /** The role `controller`: watches always, leads when it may, and then reconciles. */
 
 import { randomUUID } from 'node:crypto';
-import type { CodeRun } from '../api/coderun.ts';
 import { CODE_RUNS, LABEL_MANAGED_BY, LABEL_SANDBOX, MANAGER, SANDBOX_CLASSES } from '../api/group.ts';
 import type { Config } from '../config.ts';
 import { type CodeRunDeps, codeRunReconciler, runKeyOf, type Stores } from '../controllers/coderun.ts';
@@ -128,7 +127,7 @@ function oncePerLeadership(role: Role) {
       name: 'coderun',
       queue,
       sources: [
-        changesOf<CodeRun, never>(stores.runs, ({ object }) => [keyOf(object)]),
+        changesOf(stores.runs, ({ object }) => [keyOf(object)]),
         changesOf(stores.pods, ({ object }) => [runKeyOf(object) ?? []].flat()),
       ],
       caches: [stores.classes, stores.policies],

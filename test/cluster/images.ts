@@ -3,10 +3,10 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { nodeBaseStep, pythonBaseStep } from './bases.ts';
 import { makeBundle } from './bundle.ts';
 import { type CachedStep, hashOfFiles, hashOfStep, resultOf } from './cached-step.ts';
 import type { Context } from './context.ts';
+import { nodejsBaseStep, pythonBaseStep } from './debian.ts';
 import { importRoot } from './docker.ts';
 import type { Engine } from './engine.ts';
 import type { Stage } from './stages.ts';
@@ -29,8 +29,7 @@ export interface Situation {
 export const imageSteps = (context: Context): CachedStep[] => [
   wheelsStep(context),
   pythonBaseStep(context),
-  ...nodeBaseStep(context).needs,
-  nodeBaseStep(context),
+  nodejsBaseStep(context),
 ];
 
 export function sandboxImageStage(context: Context, situation: () => Situation): Stage {
@@ -63,12 +62,12 @@ export function operatorImageStage(context: Context, situation: () => Situation)
     inputs: async () => [
       await hashOfFiles(await makeBundle(repository)),
       await hashOfFiles(recipe),
-      situation().published ? versions.PUBLISHED_NODE : await hashOfStep(nodeBaseStep(context)),
+      situation().published ? versions.PUBLISHED_NODE : await hashOfStep(nodejsBaseStep(context)),
     ],
     base: async (log) =>
       situation().published
         ? versions.PUBLISHED_NODE
-        : importRoot(context, situation().engine, nodeBaseStep(context), log),
+        : importRoot(context, situation().engine, nodejsBaseStep(context), log),
     async fill(folder) {
       await cp(join(repository, 'dist'), folder, { recursive: true });
       await cp(recipe, join(folder, 'Dockerfile'));

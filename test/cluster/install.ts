@@ -13,7 +13,7 @@ export function installStages(
   context: Context,
   kubectl: Kubectl,
   images: () => Promise<InstalledImages>,
-  logsHint: string,
+  logsOf: (name: string) => string,
 ): Stage[] {
   const log = join(context.paths.logs, 'install.log');
   const apply: Stage = {
@@ -23,7 +23,7 @@ export function installStages(
       await applyManifests(context, kubectl, await images(), log);
     },
   };
-  return [apply, ...DEPLOYMENTS.map((name) => rolloutStage(kubectl, name, log, logsHint))];
+  return [apply, ...DEPLOYMENTS.map((name) => rolloutStage(kubectl, name, log, logsOf(name)))];
 }
 
 /** The API server must know the CRDs before it takes objects of theirs. */
@@ -36,11 +36,11 @@ async function applyManifests(context: Context, kubectl: Kubectl, images: Instal
   await kubectl([...apply, '-f', '-'], { input: withImages(rendered, images), log });
 }
 
-function rolloutStage(kubectl: Kubectl, name: string, log: string, logsHint: string): Stage {
+function rolloutStage(kubectl: Kubectl, name: string, log: string, logsCommand: string): Stage {
   const namespace = ['--namespace', SYSTEM_NAMESPACE];
   return {
     title: `Wait until the ${name} is ready`,
-    remedy: `\`${logsHint} ${name}\` shows what it says.`,
+    remedy: `\`${logsCommand}\` shows what it says.`,
     async run() {
       try {
         await kubectl([...namespace, 'rollout', 'status', `deployment/${name}`, '--timeout=180s'], {

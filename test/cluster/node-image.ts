@@ -4,17 +4,14 @@ import { chmod, copyFile, cp, mkdir, rm, symlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { type CachedStep, resultOf, type StepTools } from './cached-step.ts';
 import type { Context } from './context.ts';
-import { debianStep, ROOT_TAR } from './debian.ts';
+import { nodeBaseStep, ROOT_TAR } from './debian.ts';
 import { CONTAINERD, CRI_TOOLS, goStep, KIND, KUBERNETES, moduleFolder } from './go-modules.ts';
 import { IMAGE_ARCHIVE, nodeImageSteps } from './node-images.ts';
 import * as versions from './versions.ts';
 
-const PACKAGES =
-  'systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,ethtool,mount,kmod,libseccomp2,procps,ca-certificates,curl,jq,runc,containernetworking-plugins';
-
 /** The last step of a node image: its folder holds `root.tar`. */
 export function nodeImageStep(context: Context): CachedStep {
-  const debian = debianStep(context, 'node-base', versions.NODE_SUITE, PACKAGES.split(','), 'for the nodes');
+  const debian = nodeBaseStep(context);
   const programs = [KUBERNETES, CONTAINERD, CRI_TOOLS, KIND].map((module) => goStep(context, module));
   const images = nodeImageSteps(context);
   return {

@@ -4,7 +4,7 @@ import { copyFile, mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CachedStep, resultOf, type StepTools } from './cached-step.ts';
 import type { Context } from './context.ts';
-import { debianStep, ROOT_TAR } from './debian.ts';
+import { nodeBaseStep, ROOT_TAR } from './debian.ts';
 import { COREDNS, ETCD, goStep, KUBERNETES, NETWORK_POLICIES } from './go-modules.ts';
 import { type ImageConfig, writeOciArchive } from './oci-archive.ts';
 import * as versions from './versions.ts';
@@ -36,16 +36,10 @@ function controlPlane(context: Context): CachedStep {
   });
 }
 
-/** kube-proxy calls nft and iptables, so its image is a small Debian. */
+/** kube-proxy calls nft and iptables, which the node's Debian has. */
 function proxy(context: Context): CachedStep {
   const kubernetes = goStep(context, KUBERNETES);
-  const debian = debianStep(
-    context,
-    'proxy-base',
-    versions.NODE_SUITE,
-    ['nftables', 'iptables', 'conntrack', 'kmod'],
-    'for kube-proxy',
-  );
+  const debian = nodeBaseStep(context);
   return imageStep(context, {
     name: 'kube-proxy',
     needs: [kubernetes, debian],

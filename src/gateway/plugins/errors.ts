@@ -5,7 +5,7 @@ import { ZodError } from 'zod';
 import { KubeError } from '../../kube/error.ts';
 import { JsonError } from '../json.ts';
 import { kubeProblem } from '../kube-problem.ts';
-import { type ErrorCode, invalidField, Problem } from '../problem.ts';
+import { type ErrorCode, fieldError, Problem } from '../problem.ts';
 import { validationProblem } from './validation.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -56,7 +56,7 @@ export function toProblem(error: unknown, request: FastifyRequest): Problem {
 function malformedBody({ message, field }: JsonError): Problem {
   const detail = `The body can't be read: ${message}. Send one JSON object.`;
   if (field === undefined) return new Problem('MalformedBody', detail);
-  return new Problem('MalformedBody', detail, { errors: invalidField('body', field, message).errors });
+  return new Problem('MalformedBody', detail, { errors: [fieldError('body', field, message)] });
 }
 
 const codeOf = (error: unknown): string =>

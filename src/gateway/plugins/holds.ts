@@ -6,6 +6,8 @@ import { Problem } from '../problem.ts';
 
 const RETRY_SECONDS = 2;
 
+const clientLeft = (): Problem => new Problem('ClientClosedRequest', 'The client left.');
+
 export class Holds {
   readonly #limit: number;
   readonly #metrics: GatewayMetrics | undefined;
@@ -18,6 +20,7 @@ export class Holds {
 
   /** Holds the request of `reply` until that is sent; its signal aborts with a `Problem`. Throws where too many are held. */
   take(reply: FastifyReply): AbortController {
+    if (reply.raw.destroyed) throw clientLeft();
     if (this.#held.size >= this.#limit) {
       const detail = 'Too many requests wait for runs already; try again in a moment.';
       throw new Problem('TooManyWaiting', detail, { retryAfterSeconds: RETRY_SECONDS });
@@ -30,7 +33,7 @@ export class Holds {
     reply.raw.once('close', () => {
       this.#held.delete(hold);
       this.#metrics?.heldRequests(this.#held.size);
-      hold.abort(new Problem('ClientClosedRequest', 'The client left.'));
+      hold.abort(clientLeft());
     });
     return hold;
   }

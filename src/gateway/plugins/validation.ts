@@ -2,11 +2,9 @@
 
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify';
 import { type core, type ZodError, z } from 'zod';
-import { type FieldError, Problem } from '../problem.ts';
+import { type FieldError, fieldError, Problem } from '../problem.ts';
 
 const MAX_ERRORS = 20;
-/** Unknown keys are a client's own words: they are given back, but not at any length. */
-const MAX_FIELD = 200;
 
 const PLACES: Record<string, FieldError['in']> = { querystring: 'query', params: 'path', headers: 'header' };
 
@@ -37,15 +35,9 @@ export function validationProblem(error: ZodError & { validationContext?: string
 }
 
 function findings(issue: core.$ZodIssue, place: FieldError['in']): FieldError[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.slice(0, MAX_ERRORS).map((key) => finding([...issue.path, key], place, 'is not a known field'));
-  }
-  const message = issue.code === 'invalid_union' ? (issue.errors[0]?.[0]?.message ?? issue.message) : issue.message;
-  return [finding(issue.path, place, message)];
+  const at = (path: readonly PropertyKey[], message: string) => fieldError(place, path.map(String).join('.'), message);
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.slice(0, MAX_ERRORS).map((key) => at([...issue.path, key], 'is not a known field'));
+  if (issue.code === 'invalid_union') return [at(issue.path, issue.errors[0]?.[0]?.message ?? issue.message)];
+  return [at(issue.path, issue.message)];
 }
-
-const finding = (path: readonly PropertyKey[], place: FieldError['in'], message: string): FieldError => ({
-  field: path.map(String).join('.').slice(0, MAX_FIELD),
-  in: place,
-  message,
-});

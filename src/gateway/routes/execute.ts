@@ -11,7 +11,7 @@ import type { GatewayDeps } from '../deps.ts';
 import { ExecuteResponse, executeResponse } from '../execute-result.ts';
 import type { Holds } from '../plugins/holds.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
-import { Problem } from '../problem.ts';
+import { fieldError, Problem } from '../problem.ts';
 import { cancelRun, createRun } from '../run-store.ts';
 import { isEnded } from '../run-view.ts';
 import { type Waited, waitFor } from '../wait.ts';
@@ -56,7 +56,7 @@ async function specOf(body: ExecuteRequest, { kube, config }: GatewayDeps): Prom
   const className = body.allow_network ? config.internetClassName : undefined;
   if (className !== undefined && !(await classExists(kube, className))) {
     const detail = 'This cluster has no sandboxes with network; send allow_network: false.';
-    const errors = [{ field: 'allow_network', in: 'body' as const, message: 'is not offered' }];
+    const errors = [fieldError('body', 'allow_network', 'is not offered')];
     throw new Problem('NetworkNotAllowed', detail, { errors });
   }
   return {

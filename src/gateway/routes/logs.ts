@@ -41,8 +41,8 @@ export function logRoute(app: FastifyInstance, deps: GatewayDeps, holds: Holds):
       },
     },
     async ({ params, query: { follow, stream }, caller }, reply) => {
-      const run = await findRun(deps, caller, params.name);
       const hold = holds.take(reply);
+      const run = await findRun(deps, caller, params.name);
       const output = programOutput(deps, run, { follow, stream, signal: hold.signal });
       const body = Readable.from(whileRead(output, deps.clock, deps.config.limits.stalledReaderTimeout, hold), {
         objectMode: false,

@@ -143,6 +143,41 @@ describe('a client that leaves', () => {
     await eventually(() => world.finished.some(({ status }) => status === 499));
   });
 
+  test('runs nothing where it left before it was known who it was', async () => {
+    const { promise: known, resolve } = Promise.withResolvers<void>();
+    let asked = false;
+    const world = await listening({
+      identify: async () => {
+        asked = true;
+        await known;
+        return { name: 'late', namespace: NAMESPACE };
+      },
+    });
+    const { request } = world.ask('/execute', 'POST', { code: '1' });
+    await eventually(() => asked);
+    request.destroy();
+    await eventually(() => world.finished.length === 1);
+    resolve();
+    await sleep(50);
+    expect([world.allRuns(), world.held, world.finished[0]?.status]).toEqual([[], [], 499]);
+  });
+
+  test('cancels its run even where it left while that was created', async () => {
+    const world = await listening();
+    const { promise: created, resolve } = Promise.withResolvers<void>();
+    const create = world.kube.create.bind(world.kube);
+    world.kube.create = async (type, object) => {
+      await created;
+      return create(type, object);
+    };
+    const { request } = world.ask('/execute', 'POST', { code: '1' });
+    await eventually(() => world.held.at(-1) === 1);
+    request.destroy();
+    await eventually(() => world.held.at(-1) === 0);
+    resolve();
+    await eventually(() => world.allRuns()[0]?.spec.cancelled === true);
+  });
+
   test('leaves the run of its POST /v1/runs alone', async () => {
     const world = await listening();
     const { request } = world.ask('/v1/runs?wait=60', 'POST', { code: '1' });

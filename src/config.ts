@@ -1,6 +1,5 @@
 /** The settings of the program: environment → typed and frozen. The only reader of process.env. */
 
-import { hostname } from 'node:os';
 import { z } from 'zod';
 import { ObjectName } from './api/schema.ts';
 
@@ -17,7 +16,10 @@ const Environment = z.object({
   CODERUN_CONTEXT: z.string().optional().describe('Context of the kubeconfig; outside of a cluster only.'),
   KUBERNETES_SERVICE_HOST: z.string().optional().describe('Set by Kubernetes in every pod: the API server.'),
   KUBERNETES_SERVICE_PORT: z.string().optional().describe('Set by Kubernetes in every pod: its port.'),
-  POD_NAME: z.string().default(hostname()).describe('Name of the pod, by which a leader is known.'),
+  POD_NAME: z
+    .string()
+    .default(() => hostname())
+    .describe('Name of the pod, by which a leader is known in its Lease.'),
   POD_NAMESPACE: ObjectName.default('coderun-system').describe('Namespace of the pod, where the Lease lies.'),
   CODERUN_WORKERS: z.coerce
     .number()
@@ -51,3 +53,13 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   throw new Error(`The environment is not valid. ${faults.join('; ')}`);
 }
+
+/** Every setting with its default and its meaning, as docs/configuration.md lists them. */
+export const describeSettings = (): { name: string; usual: string; meaning: string }[] =>
+  Object.entries(z.toJSONSchema(Environment, { io: 'input', unrepresentable: 'any' }).properties ?? {}).map(
+    ([name, schema]) => ({
+      name,
+      usual: typeof schema === 'object' && 'default' in schema ? String(schema.default) : '',
+      meaning: (typeof schema === 'object' && schema.description) || '',
+    }),
+  );

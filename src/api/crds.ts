@@ -1,4 +1,4 @@
-/** The CustomResourceDefinitions of the group, each made from its schema. `npm run crds` writes them into crds/. */
+/** The CustomResourceDefinitions of the group, each made from its schema. `npm run generate` writes them into crds/. */
 
 import { CodeRunResult, CodeRunSpec } from './coderun.ts';
 import { customResourceDefinition, type PrinterColumn } from './crd.ts';

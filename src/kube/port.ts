@@ -79,7 +79,7 @@ export interface Kube {
   list<T extends KubernetesObject>(type: ResourceType, options?: ListOptions): Promise<List<T>>;
   /**
    * Ends when the server ends it or the signal aborts; throws `KubeError` for an ERROR event, a refusal or a broken
-   * connection. Bookmarks come about once a minute, but only where an object of the type has changed since.
+   * connection. Bookmarks come once a minute, if anything was written since.
    */
   watch<T extends KubernetesObject>(type: ResourceType, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
   /** Creates `object` in the namespace of its metadata. */

@@ -31,8 +31,8 @@ export interface CacheOptions<T extends KubernetesObject, Index extends string> 
   signal: AbortSignal;
 }
 
-/** Bookmarks come once a minute; a watch that is silent for so long is dead. */
-const SILENCE_MILLISECONDS = 90_000;
+/** Bookmarks come once a minute, on a quiet kind every other: a watch that is silent for longer is dead. */
+const SILENCE_MILLISECONDS = 150_000;
 /** After etcd was restored from a backup, only a list shows what is no longer there. */
 const RELIST_MILLISECONDS = 3_600_000;
 

@@ -15,12 +15,15 @@ import tempfile
 import time
 import unittest
 
+import gvisor
+
 SOURCE = pathlib.Path(__file__).parents[2] / 'src' / 'sandbox' / 'agent' / 'agent.py'
 PYTHON = os.environ.get('AGENT_PYTHON') or next(
     (path for path in ('/usr/bin/python3.11', '/usr/bin/python3') if os.access(path, os.X_OK)), sys.executable
 )
 NOBODY = 65534
 MIB = 1024 * 1024
+WORKSPACE_BYTES = 64 * MIB
 ANSWER_WITHIN = 20.0
 
 
@@ -66,39 +69,40 @@ class Outcome:
 
 
 class Agent:
-    """One agent in a folder of its own. Use as a context manager: nothing of it is left behind."""
+    """One agent in a folder of its own, or in a sandbox. Use as a context manager: nothing of it is left behind."""
 
     def __init__(self, preload: str = '', keep: bool = False, environment: dict | None = None) -> None:
-        self.folder = tempfile.mkdtemp(prefix='agent-')
-        self.workspace = f'{self.folder}/workspace'
         self.buffer = b''
-        os.mkdir(self.workspace)
+        self.folder = tempfile.mkdtemp(prefix='agent-')
+        self.workspace = '/workspace' if gvisor.RUNSC else f'{self.folder}/workspace'
+        command = [PYTHON, '-I', '-S', '-c', SOURCE.read_text()]
+        variables = {
+            'PATH': '/usr/local/bin:/usr/bin:/bin',
+            'TMPDIR': f'{self.workspace}/.tmp',
+            'CODERUN_WORKSPACE': self.workspace,
+            'CODERUN_PRELOAD': preload,
+            'CODERUN_KEEP': '1' if keep else '',
+            **(environment or {}),
+        }
         user = {}
-        if os.getuid() == 0:
-            user = {'user': NOBODY, 'group': NOBODY, 'extra_groups': []}
-            for path in (self.folder, self.workspace):
-                os.chown(path, NOBODY, NOBODY)
-        self.process = subprocess.Popen(
-            [PYTHON, '-I', '-S', '-c', SOURCE.read_text()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env={
-                'PATH': '/usr/local/bin:/usr/bin:/bin',
-                'TMPDIR': f'{self.workspace}/.tmp',
-                'CODERUN_WORKSPACE': self.workspace,
-                'CODERUN_PRELOAD': preload,
-                'CODERUN_KEEP': '1' if keep else '',
-                **(environment or {}),
-            },
-            **user,
-        )
+        if gvisor.RUNSC:
+            self.sandbox = gvisor.Sandbox(command, variables, WORKSPACE_BYTES)
+            command = self.sandbox.command
+        else:
+            os.mkdir(self.workspace)
+            if os.getuid() == 0:
+                user = {'user': NOBODY, 'group': NOBODY, 'extra_groups': []}
+                for path in (self.folder, self.workspace):
+                    os.chown(path, NOBODY, NOBODY)
+        pipes = {name: subprocess.PIPE for name in ('stdin', 'stdout', 'stderr')}
+        self.process = subprocess.Popen(command, bufsize=0, env=variables, **pipes, **user)
 
     def __enter__(self) -> Agent:
         return self
 
     def __exit__(self, *_) -> None:
+        if gvisor.RUNSC:
+            self.sandbox.close()
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
@@ -150,6 +154,10 @@ class Agent:
     def diagnostics(self) -> str:
         """What the agent itself said on stderr, once it has ended."""
         return self.process.stderr.read().decode()
+
+
+on_the_host = unittest.skipIf(gvisor.RUNSC, 'looks at the agent from the host')
+in_gvisor = unittest.skipUnless(gvisor.RUNSC, 'needs gVisor: AGENT_RUNSC')
 
 
 class AgentTest(unittest.TestCase):

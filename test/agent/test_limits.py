@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import unittest
 
-from support import MIB, Agent, AgentTest, encoded, order
+from support import MIB, Agent, AgentTest, on_the_host, order
 
 
 class Time(AgentTest):
@@ -136,6 +136,7 @@ class Processes(AgentTest):
         run = self.run_code('import os\nwhile True:\n  try: os.fork()\n  except OSError: pass', timeoutSeconds=1)
         self.assertEqual(run.exit['cause'], 'Timeout')
 
+    @on_the_host
     def test_daemons_delay_nothing_and_are_killed(self):
         daemon = (
             'import os, signal, sys, time\n'
@@ -158,6 +159,7 @@ class Processes(AgentTest):
             with self.assertRaises(FileNotFoundError):
                 open(f'/proc/{pid}/stat')
 
+    @on_the_host
     def test_orphans_are_reaped_while_the_program_runs(self):
         run = self.run_code(
             'import os, time\n'

@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { basename, join } from 'node:path';
 import type { Context } from './context.ts';
 import type { Stage } from './stages.ts';
+import { linkTools } from './tools.ts';
 
 export interface CachedStep {
   /** Also the name of its folder and of its log. */
@@ -61,6 +62,7 @@ async function make(context: Context, step: CachedStep, detail: (text: string) =
   if (existsSync(target)) await rename(target, old);
   await rename(part, target);
   await rm(old, { recursive: true, force: true });
+  linkTools(context.paths);
 }
 
 export async function hashOfStep(step: CachedStep): Promise<string> {

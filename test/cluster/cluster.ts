@@ -1,6 +1,5 @@
 /** The cluster for tests: brought up where it isn't, and told where everything is. */
 
-import { join } from 'node:path';
 import { asStage } from './cached-step.ts';
 import { type Context, createContext, gatewayUrl } from './context.ts';
 import { ETCD, goStep, KUBERNETES } from './go-modules.ts';
@@ -9,7 +8,6 @@ import { withLock } from './lock.ts';
 import { ensurePrograms } from './packages.ts';
 import { installAll } from './quickstart.ts';
 import { runStages } from './stages.ts';
-import { linkTools } from './tools.ts';
 
 export interface Cluster {
   /** A file of the cluster's own. */
@@ -38,14 +36,8 @@ export function ensureCluster(options: { nodes?: number } = {}, context: Context
   });
 }
 
-export interface Binaries {
-  readonly kubeApiserver: string;
-  readonly etcd: string;
-  readonly kubectl: string;
-}
-
-/** The programs of a control plane without nodes; built where they are missing. */
-export function binaries(context: Context = createContext()): Promise<Binaries> {
+/** Builds, where they are missing, the programs of a control plane without nodes; resolves with the folder of kube, etcd and kubectl. */
+export function binaries(context: Context = createContext()): Promise<string> {
   return withLock(context, async () => {
     const stages = [KUBERNETES, ETCD].map((module) => asStage(context, goStep(context, module)));
     const missing = (await Promise.all(stages.map((stage) => stage.done?.()))).includes(undefined);
@@ -54,8 +46,6 @@ export function binaries(context: Context = createContext()): Promise<Binaries> 
       context.progress.expect(stages.length);
       await runStages(context, stages);
     }
-    linkTools(context);
-    const program = (name: string) => join(context.paths.bin, name);
-    return { kubeApiserver: program('kube-apiserver'), etcd: program('etcd'), kubectl: program('kubectl') };
+    return context.paths.bin;
   });
 }

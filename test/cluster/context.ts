@@ -8,6 +8,7 @@ import { ClusterError } from './errors.ts';
 import { LONGEST_ROOT, type Paths, pathsOf } from './paths.ts';
 import { createProgress, type Output, type Progress } from './progress.ts';
 import { type CommandOptions, runCommand } from './run-command.ts';
+import { linkTools } from './tools.ts';
 
 /** Ports on 127.0.0.1 of this machine. */
 export interface Ports {
@@ -46,6 +47,7 @@ export function createContext(options: ContextOptions = {}): Context {
     );
   }
   for (const folder of [paths.bin, paths.steps, paths.logs, paths.run]) mkdirSync(folder, { recursive: true });
+  linkTools(paths);
   const signal = options.signal ?? new AbortController().signal;
   const systemFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
   const environment = { ...given, PATH: [paths.bin, given['PATH'] ?? '', ...systemFolders].join(delimiter) };

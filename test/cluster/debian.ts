@@ -41,11 +41,18 @@ const EXCLUDE = ['doc', 'man', 'locale']
   .map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`)
   .concat('--dpkgopt=path-include=/usr/share/doc/*/copyright');
 
-function debianStep(context: Context, name: string, suite: string, packages: readonly string[], purpose: string): CachedStep {
+function debianStep(
+  context: Context,
+  name: string,
+  suite: string,
+  packages: readonly string[],
+  purpose: string,
+): CachedStep {
   return {
     name,
     title: `Make a Debian ${suite} ${purpose}`,
-    remedy: 'The packages come from a Debian mirror: check that `apt-get update` works, then run the same command again.',
+    remedy:
+      'The packages come from a Debian mirror: check that `apt-get update` works, then run the same command again.',
     inputs: [suite, ...packages],
     files: [],
     needs: [],

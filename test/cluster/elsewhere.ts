@@ -8,6 +8,7 @@ import type { Context } from './context.ts';
 import { canPull } from './docker.ts';
 import { findEngine } from './engine.ts';
 import { ClusterError } from './errors.ts';
+import { gatewayStage, helloStage } from './example.ts';
 import { goStep, KIND } from './go-modules.ts';
 import {
   imageSteps,
@@ -17,14 +18,13 @@ import {
   type Situation,
   sandboxImageStage,
 } from './images.ts';
-import { installStages, SYSTEM_NAMESPACE } from './install.ts';
-import { kubectlOf, targetOf } from './kubectl.ts';
+import { installStages, SYSTEM_NAMESPACE, targetOf } from './install.ts';
+import { clusterFlags, type Kubectl } from './kubectl.ts';
 import { loadStage } from './load.ts';
 import type { InstalledImages } from './manifests.ts';
 import { ensurePrograms, find } from './packages.ts';
-import { gatewayStage, helloStage, ourImages } from './quickstart.ts';
+import { ourImages } from './quickstart.ts';
 import { runStages, type Stage } from './stages.ts';
-import { linkTools } from './tools.ts';
 import { PUBLISHED_PYTHON } from './versions.ts';
 
 export interface ElsewhereOptions {
@@ -34,75 +34,93 @@ export interface ElsewhereOptions {
   readonly sandboxImage?: string | undefined;
 }
 
+/** Resolves with what to show in the end. */
 export async function quickstartElsewhere(context: Context, options: ElsewhereOptions): Promise<string> {
-  const { contextName, operatorImage, sandboxImage } = options;
+  const { contextName } = options;
   if (find(context, 'kubectl') === undefined) {
     throw new ClusterError(
       'kubectl is not on PATH.',
       'Install kubectl, or run `npm run cluster -- up`, which builds one.',
     );
   }
-  const kubectl = kubectlOf(context, contextName);
+  const target = targetOf(context, contextName);
   const shown: string[] = [];
-  const given =
-    operatorImage && sandboxImage
-      ? { operator: operatorImage, sandbox: sandboxImage, revision: operatorImage }
-      : undefined;
-  const prepared = given ? { stages: [], images: async () => given } : await localImages(context, contextName);
-  const stages: Stage[] = [
-    {
-      title: `Reach the cluster of the context ${contextName}`,
-      remedy: '`kubectl config get-contexts` lists the contexts there are.',
-      run: async () => {
-        await kubectl(['get', '--raw', '/version']);
-      },
-    },
-    ...prepared.stages,
-    ...installStages(
-      context,
-      kubectl,
-      prepared.images,
-      `kubectl --context ${contextName} -n ${SYSTEM_NAMESPACE} logs deployment/`,
-    ),
-    helloStage(context, kubectl, shown),
-    gatewayStage(context, (use) => forwarded(context, contextName, use), shown),
+  const { stages, images } = givenImages(options) ?? (await localImages(context, contextName));
+  const all = [
+    reachStage(contextName, target.kubectl),
+    ...stages,
+    ...installStages(context, target, images),
+    helloStage(context, target, shown),
+    gatewayStage(context, target, (use) => forwarded(context, contextName, use), shown),
   ];
-  context.progress.expect(stages.length);
-  await runStages(context, stages);
+  context.progress.expect(all.length);
+  await runStages(context, all);
   const next = `kubectl --context ${contextName} -n ${SYSTEM_NAMESPACE} port-forward service/gateway 8080:80`;
-  return [...shown, '', 'It works. The gateway is inside the cluster; to call it from here:', `  ${next}`].join('\n');
+  return ['', ...shown, '', 'It works. The gateway is inside the cluster; to call it from here:', `  ${next}`].join(
+    '\n',
+  );
 }
 
-/** The stages that build our images and load them into the user's kind cluster. */
-async function localImages(
-  context: Context,
-  contextName: string,
-): Promise<{ stages: Stage[]; images: () => Promise<InstalledImages> }> {
+const reachStage = (contextName: string, kubectl: Kubectl): Stage => ({
+  title: `Reach the cluster of the context ${contextName}`,
+  remedy: '`kubectl config get-contexts` lists the contexts there are.',
+  run: async () => {
+    await kubectl(['get', '--raw', '/version', '--request-timeout=20s']);
+  },
+});
+
+interface ImagePlan {
+  readonly stages: readonly Stage[];
+  images(): Promise<InstalledImages>;
+}
+
+function givenImages({ operatorImage, sandboxImage }: ElsewhereOptions): ImagePlan | undefined {
+  if (operatorImage === undefined && sandboxImage === undefined) return undefined;
+  if (operatorImage === undefined || sandboxImage === undefined) {
+    throw new ClusterError(
+      'Only one of the two images is named.',
+      'Give both: --operator-image REF --sandbox-image REF',
+    );
+  }
+  return {
+    stages: [],
+    images: async () => ({ operator: operatorImage, sandbox: sandboxImage, revision: operatorImage }),
+  };
+}
+
+/** Builds our images and loads them into the user's kind cluster. */
+async function localImages(context: Context, contextName: string): Promise<ImagePlan> {
   const engine = await findEngine(context);
   const cluster = /^kind-(.+)$/.exec(contextName)?.[1];
   if (engine === undefined || cluster === undefined) {
     throw new ClusterError(
       `Images can be loaded only into a kind cluster of this machine's Docker, and ${contextName} is none.`,
-      `Build and push them (deploy/images), then: npm run quickstart -- --context ${contextName} --operator-image REF --sandbox-image REF`,
+      `Build and push the images of deploy/images, then add: --operator-image REF --sandbox-image REF`,
     );
   }
   const published = await canPull(context, engine, PUBLISHED_PYTHON, join(context.paths.logs, 'pull.log'));
   const situation = (): Situation => ({ engine, published });
-  const kind = find(context, 'kind') === undefined ? [asStage(context, goStep(context, KIND))] : [];
-  const bases = published ? [] : imageSteps(context).map((step) => asStage(context, step));
-  await ensurePrograms(context, [...(kind.length > 0 ? ['go'] : []), ...(published ? [] : ['mmdebstrap'])], () => {});
-  const link: Stage = { title: 'Link the tools', remedy: '', run: async () => linkTools(context) };
-  const images = [sandboxImageStage(context, situation), operatorImageStage(context, situation)];
-  const load = loadStage(context, () => engine, cluster, [SANDBOX_IMAGE, OPERATOR_IMAGE]);
-  return {
-    stages: [...kind, ...(kind.length > 0 ? [link] : []), ...bases, ...images, load],
-    images: () => ourImages(context, situation()),
-  };
+  const kind = find(context, 'kind') === undefined ? [goStep(context, KIND)] : [];
+  const bases = published ? [] : imageSteps(context);
+  const programs = [...kind.map(() => 'go'), ...(published ? [] : ['mmdebstrap'])];
+  const stages: Stage[] = [
+    {
+      title: 'Look for the programs that this needs',
+      remedy: 'Check that `apt-get update` works, then run the same command again.',
+      run: (detail) => ensurePrograms(context, programs, detail),
+    },
+    ...[...kind, ...bases].map((step) => asStage(context, step)),
+    sandboxImageStage(context, situation),
+    operatorImageStage(context, situation),
+    loadStage(context, () => engine, cluster, [SANDBOX_IMAGE, OPERATOR_IMAGE]),
+  ];
+  return { stages, images: () => ourImages(context, situation()) };
 }
 
 /** Forwards a free port of 127.0.0.1 to the gateway's Service while `use` runs. */
 async function forwarded(context: Context, contextName: string, use: (url: string) => Promise<void>): Promise<void> {
-  const args = [...targetOf(context, contextName), '-n', SYSTEM_NAMESPACE, 'port-forward', 'service/gateway', ':80'];
+  const flags = [...clusterFlags(context, contextName), '-n', SYSTEM_NAMESPACE];
+  const args = [...flags, 'port-forward', 'service/gateway', ':80', '--address=127.0.0.1'];
   const forward = spawn('kubectl', args, { env: context.environment, stdio: ['ignore', 'pipe', 'ignore'] });
   try {
     for await (const line of createInterface({ input: forward.stdout })) {

@@ -9,6 +9,7 @@ import type { Context } from './context.ts';
 import { nodejsBaseStep, pythonBaseStep } from './debian.ts';
 import { importRoot } from './docker.ts';
 import type { Engine } from './engine.ts';
+import type { CommandOptions } from './run-command.ts';
 import type { Stage } from './stages.ts';
 import * as versions from './versions.ts';
 import { wheelsStep } from './wheels.ts';
@@ -102,23 +103,21 @@ function imageStage(context: Context, situation: () => Situation, reference: str
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { recursive: true });
       await recipe.fill(folder);
-      const base = await recipe.base(log);
-      const args = [
-        'build',
-        '--tag',
-        reference,
-        '--label',
-        `${LABEL}=${await madeFrom()}`,
-        '--build-arg',
-        `BASE=${base}`,
-      ];
-      const network = engine.kind === 'private' ? ['--network', 'none'] : [];
-      // The classic builder is what every engine has; the Dockerfiles ask for no more.
-      const env = { ...engine.environment, DOCKER_BUILDKIT: engine.kind === 'private' ? '0' : undefined };
-      await context.run('docker', [...args, ...network, folder], { env, log, onLine: detail, timeout: 1_800_000 });
+      const settings = [`--build-arg=BASE=${await recipe.base(log)}`, `--label=${LABEL}=${await madeFrom()}`];
+      await dockerBuild(context, engine, [...settings, `--tag=${reference}`, folder], { log, onLine: detail });
       await rm(folder, { recursive: true });
     },
   };
+}
+
+/** The private engine has no network and only the classic builder; the Dockerfiles ask for no more. */
+async function dockerBuild(context: Context, engine: Engine, args: readonly string[], options: CommandOptions) {
+  const isPrivate = engine.kind === 'private';
+  const env = { ...engine.environment, ...(isPrivate ? { DOCKER_BUILDKIT: '0' } : {}) };
+  const network = isPrivate ? ['--network=none'] : [];
+  await context.run('docker', ['build', ...network, ...args], { ...options, env, timeout: 1_800_000 });
+  // What the new image replaces, and the builder's leavings. In an engine of the user's there may be others' too.
+  if (isPrivate) await context.run('docker', ['image', 'prune', '--force'], { ...options, env });
 }
 
 async function labelOf(context: Context, engine: Engine, reference: string): Promise<string | undefined> {

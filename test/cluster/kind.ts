@@ -1,5 +1,6 @@
 /** The kind cluster: made, looked at, deleted. Its kubeconfig is a file of its own; the user's is never touched. */
 
+import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -50,6 +51,7 @@ export function clusterStage(
     async done() {
       const present = await nodesOf(context, engine());
       if (present.length === 0 || present.length < (nodes ?? 1)) return undefined;
+      await ensureKubeconfig(context, engine());
       return (await apiServerAnswers(kubectl, 20)) ? `already running, ${present.length} node(s)` : undefined;
     },
     async run(detail) {
@@ -114,6 +116,13 @@ async function createCluster(
   // With workers, kind keeps pods off the control plane: here it takes them too, so that one node may be lost.
   await kubectl(['taint', 'node', '--all', 'node-role.kubernetes.io/control-plane-'], { log }).catch(() => {});
   await kubectl(['apply', '-f', join(repository, 'deploy/base/runtime-classes.yaml')], { log });
+}
+
+/** A cluster that kind made by hand has its kubeconfig elsewhere. */
+async function ensureKubeconfig(context: Context, engine: Engine): Promise<void> {
+  if (existsSync(context.paths.kubeconfig)) return;
+  const args = ['export', 'kubeconfig', '--name', CLUSTER_NAME, '--kubeconfig', context.paths.kubeconfig];
+  await context.run('kind', args, { env: engine.environment, timeout: 60_000 });
 }
 
 /** What `kind delete cluster` does, also where kind isn't there. */

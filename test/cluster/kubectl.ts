@@ -7,9 +7,9 @@ export type Kubectl = (args: readonly string[], options?: CommandOptions) => Pro
 
 /** kubectl for our own cluster, or for the cluster of `contextName` in the user's kubeconfig. */
 export function kubectlOf(context: Context, contextName?: string): Kubectl {
-  const target = targetOf(context, contextName);
-  return (args, options) => context.run('kubectl', [...target, ...args], { timeout: 120_000, ...options });
+  const cluster = clusterFlags(context, contextName);
+  return (args, options) => context.run('kubectl', [...cluster, ...args], { timeout: 120_000, ...options });
 }
 
-export const targetOf = (context: Context, contextName: string | undefined): string[] =>
+export const clusterFlags = (context: Context, contextName?: string): string[] =>
   contextName === undefined ? ['--kubeconfig', context.paths.kubeconfig] : ['--context', contextName];

@@ -10,7 +10,7 @@ import { findEngine } from './engine.ts';
 import { ClusterError } from './errors.ts';
 import { DEPLOYMENTS, SYSTEM_NAMESPACE } from './install.ts';
 import { CLUSTER_NAME } from './kind.ts';
-import { targetOf } from './kubectl.ts';
+import { clusterFlags } from './kubectl.ts';
 
 const UNITS = ['kubelet', 'containerd', 'load-images'];
 const CONTROL_PLANE = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'etcd'];
@@ -19,7 +19,7 @@ const LINES = '300';
 /** Commands whose output is wanted, by component; files of our own otherwise. */
 export function logCommand(context: Context, component: string, follow: boolean): string[] | undefined {
   const followed = follow ? ['--follow'] : [];
-  const kubectl = ['kubectl', ...targetOf(context, undefined)];
+  const kubectl = ['kubectl', ...clusterFlags(context)];
   if (DEPLOYMENTS.includes(component)) {
     return [
       ...kubectl,

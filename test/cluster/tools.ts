@@ -1,11 +1,12 @@
 /** The built programs under the names they are called by, in one folder that goes first on PATH. */
 
-import { existsSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { Context } from './context.ts';
+import type { Paths } from './paths.ts';
 
-/** Name on PATH, and the file below `steps/`, the first of which is there. */
+/** Name on PATH, and the files below `steps/` that may be it: the first that is there is linked. */
 const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
+  // Every program of Kubernetes, told apart by the name it is called by.
   kube: ['kubernetes/kube'],
   'kube-apiserver': ['kubernetes/kube'],
   kubectl: ['kubernetes/kube', 'kubectl/kubectl'],
@@ -13,14 +14,21 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   etcd: ['etcd/etcd'],
 };
 
-export function linkTools(context: Context): void {
-  const { bin, steps } = context.paths;
+export function linkTools({ bin, steps }: Paths): void {
   for (const [name, places] of Object.entries(PROGRAMS)) {
     const place = places.map((candidate) => join(steps, candidate)).find((candidate) => existsSync(candidate));
-    if (place === undefined) continue;
-    const part = join(bin, `.${name}.part`);
-    rmSync(part, { force: true });
-    symlinkSync(relative(bin, place), part);
-    renameSync(part, join(bin, name));
+    if (place !== undefined) link(relative(bin, place), join(bin, name));
   }
+}
+
+function link(target: string, path: string): void {
+  try {
+    if (readlinkSync(path) === target) return;
+  } catch {
+    // There is none yet.
+  }
+  const part = `${path}.${process.pid}`;
+  rmSync(part, { force: true });
+  symlinkSync(target, part);
+  renameSync(part, path);
 }

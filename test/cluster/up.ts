@@ -14,7 +14,6 @@ import { clusterStage } from './kind.ts';
 import { inOrder, nodeImageStep } from './node-image.ts';
 import { ensurePrograms } from './packages.ts';
 import { runStages, type Stage } from './stages.ts';
-import { linkTools } from './tools.ts';
 import { PUBLISHED_NODE_IMAGE } from './versions.ts';
 
 export interface UpOptions {
@@ -52,9 +51,7 @@ export async function up(context: Context, options: UpOptions = {}): Promise<Sit
     ...(options.after?.(known) ?? []),
   ];
   context.progress.expect(build.length + start.length);
-  await runStages(context, build);
-  linkTools(context);
-  await runStages(context, start);
+  await runStages(context, [...build, ...start]);
   return known();
 }
 

@@ -61,6 +61,8 @@ function startEtcd(directory: string, clientPort: number, peerPort: number): Sta
   const flags = {
     'data-dir': join(directory, 'etcd'),
     'unsafe-no-fsync': 'true',
+    // As kubeadm has it: a watch in which nothing happens still learns how far the server is.
+    'watch-progress-notify-interval': '5s',
     'listen-client-urls': client,
     'advertise-client-urls': client,
     'listen-peer-urls': peer,

@@ -805,7 +805,7 @@ class Runner:
                 raise SystemExit('the runner ended before it was ready')
             told += data
         os.set_blocking(self.reports, False)
-        return int(told.split()[0])
+        return int(told.replace(b'ready', b''))  # the other line, whichever came first
 
     def perform(self, order: dict) -> None:
         """Hands the order over. It waits for the runner, which is still ours, to read it."""

@@ -8,7 +8,7 @@ import { CODE_RUNS } from '../../../src/api/group.ts';
 import { PackageRequirement, Quantity, RelativePath } from '../../../src/api/schema.ts';
 import { toYaml } from '../../../src/api/yaml.ts';
 
-test.each(Object.entries(crds()))('crds/%s.yaml is what the schemas say; npm run crds writes it', (name, crd) => {
+test.each(Object.entries(crds()))('crds/%s.yaml is what the schemas say; npm run generate writes it', (name, crd) => {
   const committed = readFileSync(new URL(`../../../crds/${name}.yaml`, import.meta.url), 'utf8');
   expect(committed).toBe(toYaml(crd));
 });

@@ -173,6 +173,7 @@ describe('POST /execute', () => {
     const answer = await world.post('/execute', { code: '1' });
     expect(problemOf(answer)).toMatchObject({ status, code, retrySafe });
     expect(answer.body).not.toContain(error.message);
+    expect(answer.headers['retry-after'] !== undefined).toBe(retrySafe && (status === 503 || status === 429));
   });
 
   test('names the field that the cluster refused', async () => {

@@ -16,10 +16,7 @@ const Environment = z.object({
   CODERUN_CONTEXT: z.string().optional().describe('Context of the kubeconfig; outside of a cluster only.'),
   KUBERNETES_SERVICE_HOST: z.string().optional().describe('Set by Kubernetes in every pod: the API server.'),
   KUBERNETES_SERVICE_PORT: z.string().optional().describe('Set by Kubernetes in every pod: its port.'),
-  POD_NAME: z
-    .string()
-    .default(() => hostname())
-    .describe('Name of the pod, by which a leader is known in its Lease.'),
+  POD_NAME: z.string().default('coderun').describe('Name of the pod, by which a leader is known in its Lease.'),
   POD_NAMESPACE: ObjectName.default('coderun-system').describe('Namespace of the pod, where the Lease lies.'),
   CODERUN_WORKERS: z.coerce
     .number()

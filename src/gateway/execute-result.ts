@@ -27,7 +27,7 @@ const ended = (returncode: number | 'own', note: 'sentence' | 'timeout' = 'sente
 const GIVEN_UP = 'It did not end in time and is cancelled.';
 const SIGTERM = 15;
 
-export const EXECUTE_ROWS: Record<Reason, Row> = {
+const EXECUTE_ROWS: Record<Reason, Row> = {
   Completed: { returncode: 'own' },
   NonZeroExit: { returncode: 'own' },
   Signalled: { returncode: 'own' },

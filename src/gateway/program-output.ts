@@ -6,7 +6,7 @@ import { type RunEvent, readJournal } from './journal.ts';
 import { isEnded, succeeded } from './run-view.ts';
 import { waitFor } from './wait.ts';
 
-export type OutputStream = 'stdout' | 'stderr';
+type OutputStream = 'stdout' | 'stderr';
 
 export interface OutputOptions {
   follow: boolean;

@@ -39,7 +39,7 @@ export async function createRun(
 }
 
 /** Bytes of `spec` as the API server stores it: Go's encoder writes five characters as \uXXXX that JavaScript's leaves alone. */
-export function storedBytes(spec: object): number {
+function storedBytes(spec: object): number {
   const text = JSON.stringify(spec);
   const ascii = text.match(/[<>&]/g)?.length ?? 0;
   const separators = text.match(/[\u2028\u2029]/g)?.length ?? 0;

@@ -102,7 +102,7 @@ const COMMANDS: Readonly<Record<string, (context: Context, invocation: Invocatio
     if (engine === undefined)
       throw new ClusterError('No engine answers.', 'Bring the cluster up: npm run cluster -- up');
     await withLock(context, () => loadImages(context, engine, CLUSTER_NAME, operands));
-    return well();
+    return well('Loaded.\n');
   },
   logs: async (context, { operands, follow }) => ({
     text: '',

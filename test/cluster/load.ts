@@ -4,27 +4,24 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Context } from './context.ts';
 import type { Engine } from './engine.ts';
-import type { CommandOptions } from './run-command.ts';
 import type { Stage } from './stages.ts';
 
-/** kind itself passes by what a node has already. `images` are names, or paths of archives that `docker save` wrote. */
+/**
+ * Each of `images` is a name, or the path of an archive that `docker save` wrote. One at a time, since kind packs all
+ * that it is given as soon as a node lacks one of them.
+ */
 export async function loadImages(
   context: Context,
   engine: Engine,
   cluster: string,
   images: readonly string[],
-  detail?: (text: string) => void,
-) {
-  const options: CommandOptions = {
-    env: engine.environment,
-    log: join(context.paths.logs, 'load.log'),
-    ...(detail ? { onLine: detail } : {}),
-  };
-  const archives = images.filter((image) => existsSync(image));
-  const names = images.filter((image) => !archives.includes(image));
-  if (names.length > 0) await context.run('kind', ['load', 'docker-image', ...names, '--name', cluster], options);
-  for (const archive of archives)
-    await context.run('kind', ['load', 'image-archive', archive, '--name', cluster], options);
+  detail: (text: string) => void = () => {},
+): Promise<void> {
+  const options = { env: engine.environment, log: join(context.paths.logs, 'load.log'), onLine: detail };
+  for (const image of images) {
+    const kind = existsSync(image) ? 'image-archive' : 'docker-image';
+    await context.run('kind', ['load', kind, image, '--name', cluster], options);
+  }
 }
 
 export function loadStage(context: Context, engine: () => Engine, cluster: string, images: readonly string[]): Stage {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { runInPod, unlabelledPod } from './direct.ts';
+import { containerOf, directPod, runPod } from './direct.ts';
 import { newNamespace, runToEnd } from './support.ts';
 
 const namespace = await newNamespace();
@@ -13,11 +13,11 @@ describe('memory', () => {
     expect(run.status?.stdout).not.toContain('had it');
   });
 
-  test('is not what a pod without limits is short of', async () => {
-    const pod = await unlabelledPod(namespace);
-    for (const container of pod.spec.containers) container.resources = {};
-    const child = `import subprocess, sys, resource\nresource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,)*2) if resource.getrlimit(resource.RLIMIT_AS)[1] < 0 else None\nimport ctypes\nm = bytearray(400 << 20)\nprint("had it")`;
-    expect((await runInPod(pod, child)).stdout).toContain('had it');
+  test('is what the limit of the pod does, even without an agent', async () => {
+    expect((await runPod(await directPod(namespace, greedy))).end.outOfMemory).toBe(true);
+    const pod = await directPod(namespace, greedy);
+    containerOf(pod).resources = {};
+    expect((await runPod(pod)).output).toContain('had it');
   });
 });
 

@@ -59,7 +59,4 @@ export function installDrain(app: FastifyInstance, holds: Holds, clock: Clock, {
         retryAfterSeconds: 1,
       });
   });
-  app.addHook('onSend', async (_request, reply) => {
-    if (closing) reply.header('connection', 'close');
-  });
 }

@@ -88,7 +88,6 @@ async function giveUp({ kind, run }: Waited, hold: AbortSignal, deps: GatewayDep
     throw new Problem('ShuttingDown', detail, { retrySafe: false });
   }
   await cancel(run, deps, reply);
-  if (kind === 'aborted') throw hold.reason;
   return executeResponse(run);
 }
 

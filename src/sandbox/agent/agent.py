@@ -305,7 +305,7 @@ def enter_namespaces() -> bool:
             file.write(value)
     child = os.fork()
     if child:
-        write_all(REPORT_FD, b'%d\n' % child)
+        report(pid=child)
         os._exit(0)
     LIBC.mount(b'proc', b'/proc', b'proc', 0, None)
     LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -387,7 +387,7 @@ def live_as_runner(workspace: str, preload: list[str], gvisor: bool) -> None:
     """The life of the forked process. Never returns."""
     LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
     if not (gvisor and enter_namespaces()):
-        write_all(REPORT_FD, b'%d\n' % os.getpid())
+        report(pid=os.getpid())
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.setsid()
     reset_signals()
@@ -397,11 +397,22 @@ def live_as_runner(workspace: str, preload: list[str], gvisor: bool) -> None:
     keep_intact()
     gc.collect()
     gc.freeze()  # so that the collection at a program's end is of its own objects only
-    write_all(REPORT_FD, b'ready\n')
+    present = limit_resources()
+    os.chdir(workspace)
+    report(ready=processor_seconds())
     order = b''.join(iter(lambda: os.read(0, MIB), b''))
     if not order:
         os._exit(0)  # the agent has ended
-    perform(json.loads(order), workspace)
+    perform(json.loads(order), workspace, present)
+
+
+def report(**message) -> None:
+    write_all(REPORT_FD, encode_line(message))
+
+
+def processor_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def reset_signals() -> None:
@@ -466,6 +477,16 @@ def import_modules(preload: list[str]) -> None:
         stream.flush()
 
 
+def limit_resources() -> int:
+    """Sets the limits that are the same for every program, and returns the address space that is in use."""
+    for kind, most in LIMITS.items():
+        hard = resource.getrlimit(kind)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (most, most))
+    with open('/proc/self/statm') as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
 def keep_intact() -> None:
     """Remembers what telling the end of a program needs: the program may replace anything."""
     global intact
@@ -480,17 +501,18 @@ class PackageInstallFailed(Exception):
     pass
 
 
-def perform(order: dict, workspace: str) -> None:
+def perform(order: dict, workspace: str, present: int) -> None:
     """Does what the order says and ends the process. An error on the way to the program is told like one of its own."""
     program = f'{workspace}/{order["program"]}'
     value = error = None
     try:
-        limit_resources(order)
-        prepare_files(order, workspace)
+        limit_memory(order, present)
+        prepare_files(order)
         if order['packages']:
             install_packages(order, workspace)
-        os.dup2(memory_file(order['stdin'].encode()), 0)
-        report(begin=processor_seconds())
+            report(installed=processor_seconds())
+        if order['stdin']:  # otherwise it is where the order came from, and at its end
+            os.dup2(memory_file(order['stdin'].encode()), 0)
         if order['language'] != 'python':
             replace_process(order, program)
         value = run_python(order, program)
@@ -501,30 +523,13 @@ def perform(order: dict, workspace: str) -> None:
     os._exit(exit_code)
 
 
-def report(**message) -> None:
-    write_all(REPORT_FD, encode_line(message))
-
-
-def processor_seconds() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
-
-
-def limit_resources(order: dict) -> None:
-    for kind, most in LIMITS.items():
-        hard = resource.getrlimit(kind)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (most, most))
-    # RLIMIT_DATA would be nearer to what a program uses, but gVisor counts only the heap for it, and no mapping.
-    with open('/proc/self/statm') as file:
-        most = int(file.read().split()[0]) * resource.getpagesize() + order['memoryBytes']
-    if order['language'] == 'javascript':
-        most += V8_RESERVE
+def limit_memory(order: dict, present: int) -> None:
+    """Limits address space: RLIMIT_DATA is nearer to what a program uses, but in gVisor it counts no mappings."""
+    most = present + order['memoryBytes'] + (V8_RESERVE if order['language'] == 'javascript' else 0)
     resource.setrlimit(resource.RLIMIT_AS, (most, most + TELLING_RESERVE))
 
 
-def prepare_files(order: dict, workspace: str) -> None:
-    os.chdir(workspace)
+def prepare_files(order: dict) -> None:
     os.environ.update((variable['name'], variable['value']) for variable in order['env'])
     folder = os.open('.', os.O_RDONLY | os.O_DIRECTORY)
     files = [(file['path'], binascii.a2b_base64(file['contentBase64'])) for file in order['files']]
@@ -789,23 +794,25 @@ class Runner:
                 os._exit(1)
         for fd in (orders, stdout, stderr, report):
             os.close(fd)
-        self.pid = self._await_ready()
+        told = self._await_ready()
+        self.pid, self.used = told['pid'], told['ready']
         self.isolated = self.pid != forked
         if self.isolated:
             os.waitpid(forked, 0)
         for fd in (self.stdout, self.stderr):
             read_available(fd, PIPE_SIZE)  # what modules said when they were imported
 
-    def _await_ready(self) -> int:
-        told = b''
+    def _await_ready(self) -> dict:
+        told, lines = {}, LineReader()
         os.set_blocking(self.reports, True)
-        while told.count(b'\n') < 2:
-            data = os.read(self.reports, 64)
+        while not {'pid', 'ready'} <= told.keys():
+            data = os.read(self.reports, 1024)
             if not data:
                 raise SystemExit('the runner ended before it was ready')
-            told += data
+            for line in lines.feed(data):
+                told.update(parse_json(line))
         os.set_blocking(self.reports, False)
-        return int(told.replace(b'ready', b''))  # the other line, whichever came first
+        return told
 
     def perform(self, order: dict) -> None:
         """Hands the order over. It waits for the runner, which is still ours, to read it."""
@@ -849,7 +856,8 @@ class Journal:
 
     def flush(self) -> None:
         try:
-            del self.waiting[: os.write(self.fd, self.waiting[:PIPE_SIZE])]
+            if self.waiting:
+                del self.waiting[: os.write(self.fd, self.waiting[:PIPE_SIZE])]
         except BlockingIOError:
             pass
         except OSError:
@@ -896,7 +904,8 @@ class Run:
         self.outputs = [Output('stdout', runner.stdout), Output('stderr', runner.stderr)]
         self.reports = LineReader()
         self.results = 0
-        self.used_before: float | None = None  # processor seconds of the runner; None until the program begins
+        self.used_before = runner.used  # processor seconds
+        self.installing = bool(order['packages'])
         self.cause: str | None = None
         self.reported_cause: str | None = None
         self.error: dict | None = None
@@ -905,7 +914,7 @@ class Run:
     def take_error(self, error, cause) -> None:
         if isinstance(error, dict) and all(isinstance(error.get(name), str) for name in ERROR_BOUNDS):
             self.error = {name: clip(error[name], most) for name, most in ERROR_BOUNDS.items()}
-        if cause in ('OutOfMemory', 'DiskLimit') or (cause == 'PackageInstallFailed' and self.used_before is None):
+        if cause in ('OutOfMemory', 'DiskLimit') or (cause == 'PackageInstallFailed' and self.installing):
             self.reported_cause = cause
 
     def cause_at_end(self, exit_code: int) -> str | None:
@@ -1070,6 +1079,7 @@ class Agent:
         poller = select.poll()
         for fd in handlers:
             poller.register(fd, select.POLLIN)
+        self.journal.flush()
         if self.journal.waiting:
             poller.register(1, select.POLLOUT)
             handlers[1] = self.journal.flush
@@ -1178,9 +1188,9 @@ class Agent:
         return bool(data)
 
     def _take_report(self, run: Run, message: dict) -> None:
-        """The first line comes from this file, before the program runs; any other may be the program's forgery."""
-        if 'begin' in message and run.used_before is None and isinstance(message['begin'], (int, float)):
-            run.used_before = message['begin']
+        """Until packages are installed the runner is still ours; what comes later may be the program's forgery."""
+        if run.installing and 'installed' in message:
+            run.installing, run.used_before = False, message['installed']
         if 'error' in message:
             run.take_error(message['error'], message.get('cause'))
         mime = message.get('result')
@@ -1210,7 +1220,7 @@ class Agent:
             'error': run.error,
             'durationMilliseconds': round(duration * 1000),
             'usage': {
-                'cpuMilliseconds': max(0, round((self.processor_seconds - (run.used_before or 0)) * 1000)),
+                'cpuMilliseconds': max(0, round((self.processor_seconds - run.used_before) * 1000)),
                 'peakMemoryBytes': self.peak_kib * 1024,
             },
             'output': {

@@ -143,7 +143,10 @@ describe('a client that leaves', () => {
     await eventually(() => world.finished.some(({ status }) => status === 499));
   });
 
-  test('runs nothing where it left before it was known who it was', async () => {
+  test.each([
+    ['runs nothing', '/execute', 'POST', { code: '1' }],
+    ['holds nothing', '/v1/runs/hello?wait=60', 'GET', undefined],
+  ])('%s where it left before it was known who it was', async (_name, path, method, payload) => {
     const { promise: known, resolve } = Promise.withResolvers<void>();
     let asked = false;
     const world = await listening({
@@ -153,7 +156,7 @@ describe('a client that leaves', () => {
         return { name: 'late', namespace: NAMESPACE };
       },
     });
-    const { request } = world.ask('/execute', 'POST', { code: '1' });
+    const { request } = world.ask(path, method, payload);
     await eventually(() => asked);
     request.destroy();
     await eventually(() => world.finished.length === 1);

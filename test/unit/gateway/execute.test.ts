@@ -176,6 +176,13 @@ describe('POST /execute', () => {
     expect(answer.headers['retry-after'] !== undefined).toBe(retrySafe && (status === 503 || status === 429));
   });
 
+  test('does not say that a failed look at the cluster may be repeated, since it can not tell how far it came', async () => {
+    const world = aWorld();
+    world.kube.fail('get', new KubeError(500, '', 'x'));
+    const answer = await world.post('/execute', { code: '1', allow_network: true });
+    expect(problemOf(answer)).toMatchObject({ status: 503, code: 'ClusterUnavailable', retrySafe: false });
+  });
+
   test('names the field that the cluster refused', async () => {
     const world = aWorld();
     world.kube.fail(

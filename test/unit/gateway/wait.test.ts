@@ -21,7 +21,7 @@ async function aWait({ milliseconds }: { milliseconds: number | undefined } = { 
     });
   const end = async () => {
     const run = await kube.get<CodeRun>(CODE_RUNS, 'tenant', 'hello');
-    return kube.replaceStatus(CODE_RUNS, { ...run, status: aStatus('Completed') });
+    return kube.replaceStatus(CODE_RUNS, { ...run, status: aStatus('Completed', { stdout: 'x' }) });
   };
   const controller = new AbortController();
   const waited = waitFor({ kube, runs, clock }, await create(), {
@@ -55,13 +55,19 @@ describe('waitFor', () => {
     const whole = await end();
     const options = { wanted: isEnded, milliseconds: 1000, signal: new AbortController().signal };
     expect(await waitFor({ kube, runs, clock }, first, options)).toMatchObject({ kind: 'met', run: whole });
+  });
+
+  test('says that a run is deleted of which the watch has kept a part, and another has its name', async () => {
+    const { kube, runs, clock, create, end } = await aWait();
     await kube.delete(CODE_RUNS, 'tenant', 'hello');
-    runs.lags = true;
-    const again = await create();
-    const result = waitFor({ kube, runs, clock }, again, options);
+    const first = await create();
     await end();
-    runs.look();
-    expect(await result).toMatchObject({ kind: 'met', run: { metadata: { uid: again.metadata.uid } } });
+    runs.lags = true;
+    await kube.delete(CODE_RUNS, 'tenant', 'hello');
+    const options = { wanted: isEnded, milliseconds: 1000, signal: new AbortController().signal };
+    expect((await waitFor({ kube, runs, clock }, first, options)).kind).toBe('deleted');
+    await create();
+    expect((await waitFor({ kube, runs, clock }, first, options)).kind).toBe('deleted');
   });
 
   test('answers when the time is over', async () => {

@@ -11,6 +11,7 @@ import {
   Quantity,
   RelativePath,
   utf8Bytes,
+  withoutNul,
   withRule,
   withTransition,
 } from './schema.ts';
@@ -26,7 +27,7 @@ export const EnvVar = z.strictObject({
   name: EnvName.describe(
     'Name of the variable. PATH and names that begin with LD_, PYTHON or KUBERNETES_ are refused.',
   ),
-  value: z.string().max(32_768).describe('Value of the variable, up to 32768 characters.'),
+  value: withoutNul(z.string().max(32_768)).describe('Value of the variable, up to 32768 characters.'),
 });
 
 export const InputFile = withRule(
@@ -82,7 +83,11 @@ export const codeRunFields = {
     ),
   resources: ResourceAmounts.optional().describe('What the program may use, at most the maximum of its class.'),
   stdin: z.string().max(CODE_LIMIT_BYTES).optional().describe('Text that the program reads from its standard input.'),
-  args: z.array(z.string().max(8192)).max(256).optional().describe('Arguments of the program, up to 256.'),
+  args: z
+    .array(withoutNul(z.string().max(8192)))
+    .max(256)
+    .optional()
+    .describe('Arguments of the program, up to 256.'),
   env: z.array(EnvVar).max(128).optional().describe('Environment variables of the program, up to 128.'),
   files: z
     .array(InputFile)

@@ -45,15 +45,22 @@ export const Quantity = z
     pattern: '^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$',
   });
 
+/** A text that can be passed to a program: the kernel's strings end at a NUL. */
+export const withoutNul = (schema: z.ZodString): z.ZodString =>
+  withRule(
+    schema,
+    { rule: "!self.contains('\\u0000')", message: 'must not hold the character NUL' },
+    (text) => !text.includes('\0'),
+  );
+
 /** A path of a file, relative and below the working directory. */
 export const RelativePath = withRule(
-  z.string().min(1).max(1024),
+  withoutNul(z.string().min(1).max(1024)),
   {
     rule: "!self.startsWith('/') && !self.split('/').exists(part, part == '' || part == '.' || part == '..')",
     message: 'must be a relative path below the working directory, without ".", ".." or empty parts',
   },
-  (path) =>
-    !path.startsWith('/') && !path.includes('\0') && !path.split('/').some((part) => ['', '.', '..'].includes(part)),
+  (path) => !path.startsWith('/') && !path.split('/').some((part) => ['', '.', '..'].includes(part)),
 );
 
 const FORBIDDEN_ENV = /^(LD_.*|PYTHON.*|KUBERNETES_.*|PATH)$/;
@@ -84,3 +91,11 @@ export const PackageRequirement = z
 
 /** Bytes of a text in UTF-8; bounds in the API are in bytes where a store or a line is bounded. */
 export const utf8Bytes = (text: string): number => Buffer.byteLength(text, 'utf8');
+
+/** Bytes of `object` as the API server stores it: Go's encoder writes five characters as \uXXXX that JavaScript's leaves alone. */
+export function storedBytes(object: object): number {
+  const text = JSON.stringify(object);
+  const ascii = text.match(/[<>&]/g)?.length ?? 0;
+  const separators = text.match(/[\u2028\u2029]/g)?.length ?? 0;
+  return Buffer.byteLength(text) + 5 * ascii + 3 * separators;
+}

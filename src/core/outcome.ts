@@ -2,6 +2,7 @@
 
 import { type CodeRunStatus, STATUS_LIMIT_BYTES } from '../api/coderun.ts';
 import type { Reason } from '../api/reasons.ts';
+import { storedBytes } from '../api/schema.ts';
 import type { Exit, Transcript } from '../sandbox/transcript.ts';
 import type { Observation } from './observe.ts';
 
@@ -70,7 +71,7 @@ function artifactStatus({ path, bytes, contentBase64, inJournal }: Transcript['a
 
 /** `status` within the limit of an object: first the artifacts stay in the journal, then results and text are cut. */
 export function fitStatus(status: CodeRunStatus): CodeRunStatus {
-  const fits = (candidate: CodeRunStatus) => Buffer.byteLength(JSON.stringify(candidate)) <= STATUS_LIMIT_BYTES;
+  const fits = (candidate: CodeRunStatus) => storedBytes(candidate) <= STATUS_LIMIT_BYTES;
   if (fits(status)) return status;
   const artifacts = status.artifacts?.map(({ path, bytes, contentBase64, inJournal }) => ({
     path,

@@ -4,7 +4,7 @@ import type { CodeRun, CodeRunSpec } from '../api/coderun.ts';
 import { CodeRunSpec as CodeRunSpecSchema, SPEC_LIMIT_BYTES } from '../api/coderun.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
-import { utf8Bytes } from '../api/schema.ts';
+import { storedBytes } from '../api/schema.ts';
 import { amount } from './quantity.ts';
 
 /** A run that can be started. */
@@ -33,7 +33,7 @@ export function checkRun(run: CodeRun, sandboxClass: SandboxClass | undefined): 
   const parsed = CodeRunSpecSchema.safeParse(run.spec);
   if (!parsed.success) return invalid(describe(parsed.error.issues[0]));
   const { spec } = run;
-  const size = utf8Bytes(JSON.stringify(spec));
+  const size = storedBytes(spec);
   if (size > SPEC_LIMIT_BYTES) return invalid(`spec takes ${size} bytes as JSON; the limit is ${SPEC_LIMIT_BYTES}`);
   if (spec.sessionRef) {
     const message = `spec.sessionRef: there is no ReplSession "${spec.sessionRef.name}" in this namespace`;

@@ -2,6 +2,7 @@
 
 import { type CodeRun, type CodeRunSpec, SPEC_LIMIT_BYTES } from '../api/coderun.ts';
 import { API_VERSION, CODE_RUNS } from '../api/group.ts';
+import { storedBytes } from '../api/schema.ts';
 import { isAlreadyExists, isNotFound, KubeError } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
 import type { GatewayDeps, RandomBytes } from './deps.ts';
@@ -36,14 +37,6 @@ export async function createRun(
       throw error instanceof KubeError ? kubeProblem(error, error.code === 429) : error;
     }
   }
-}
-
-/** Bytes of `spec` as the API server stores it: Go's encoder writes five characters as \uXXXX that JavaScript's leaves alone. */
-function storedBytes(spec: object): number {
-  const text = JSON.stringify(spec);
-  const ascii = text.match(/[<>&]/g)?.length ?? 0;
-  const separators = text.match(/[\u2028\u2029]/g)?.length ?? 0;
-  return Buffer.byteLength(text) + 5 * ascii + 3 * separators;
 }
 
 /** All of the caller's run of this name: from the watch where that has it, else from the API server. */

@@ -11,11 +11,12 @@ import { aborted } from '../runtime/abort.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { startHealthServer } from '../telemetry/health.ts';
 import { createLogger } from '../telemetry/logger.ts';
-import { createRegistry } from '../telemetry/metrics.ts';
+import { createRegistry, gatewayMetrics } from '../telemetry/metrics.ts';
 import { connect, keepCache } from './connect.ts';
 import { watchRuns } from './run-watch.ts';
 
 const INTERNET_CLASS = 'internet';
+const EXECUTE_GRACE_SECONDS = 30;
 
 /** Runs until `signal` aborts, then lets requests finish. */
 export async function gatewayRole(config: Config, signal: AbortSignal): Promise<void> {
@@ -26,6 +27,9 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
   const health = await startHealthServer({ port: config.CODERUN_HEALTH_PORT, register, isReady: () => store.isSynced });
   const stop = new AbortController();
   const cache = keepCache({ kube, log, signal: stop.signal, type: CODE_RUNS, store });
+  // A run may wait for its sandbox as long as the controller lets it.
+  const executeOverhead = (config.CODERUN_PENDING_TIMEOUT_SECONDS + EXECUTE_GRACE_SECONDS) * 1000;
+  const limits = { ...GATEWAY_LIMITS, executeOverhead };
   const gateway = buildGateway({
     kube,
     runs,
@@ -36,9 +40,10 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
       sandboxContainer: CONTAINER,
       internetClassName: INTERNET_CLASS,
       allowedOrigins: [],
-      limits: GATEWAY_LIMITS,
+      limits,
     },
     logger: log,
+    metrics: gatewayMetrics(register),
   });
   if (config.CODERUN_ANONYMOUS_NAMESPACE)
     log.warn({ namespace: config.CODERUN_ANONYMOUS_NAMESPACE }, 'Anyone who reaches this gateway may run code');

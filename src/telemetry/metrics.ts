@@ -162,3 +162,26 @@ export function workQueueGauges(register: Registry, name: string, queue: WorkQue
     () => queue.longestRunningSeconds,
   );
 }
+
+/** What the gateway counts: requests by the pattern of their route, and those that are held. */
+export function gatewayMetrics(register: Registry) {
+  const registers = [register];
+  const labelNames = ['method', 'route', 'code'];
+  const duration = new Histogram({
+    name: 'coderun_http_request_duration_seconds',
+    help: 'How long requests took.',
+    labelNames,
+    buckets: LONG_BUCKETS,
+    registers,
+  });
+  const held = new Gauge({
+    name: 'coderun_http_requests_held',
+    help: 'Requests that wait for a run or stream it.',
+    registers,
+  });
+  return {
+    requestFinished: (request: { method: string; route: string; status: number; seconds: number }) =>
+      duration.observe({ method: request.method, route: request.route, code: request.status }, request.seconds),
+    heldRequests: (count: number) => held.set(count),
+  };
+}

@@ -21,6 +21,8 @@ export interface CommandOptions {
 }
 
 const TAIL_LINES = 15;
+/** Milliseconds to clear up in, once told to end: mmdebstrap has mounts to undo. */
+const GRACE = 15_000;
 const LONGEST_LINE = 400;
 
 /** Resolves with the command's stdout. Rejects with `CommandError` where it can't start, fails, or takes too long. */
@@ -62,7 +64,7 @@ function ending(child: ChildProcess, options: CommandOptions): Promise<string | 
     const stop = (why: string) => {
       reason ??= why;
       endGroup(child, 'SIGTERM');
-      setTimeout(() => endGroup(child, 'SIGKILL'), 5_000).unref();
+      setTimeout(() => endGroup(child, 'SIGKILL'), GRACE).unref();
     };
     const timeout = options.timeout ?? 600_000;
     const timer = setTimeout(() => stop(`took longer than ${timeout / 1000} s and was ended`), timeout);

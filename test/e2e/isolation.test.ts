@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { LABEL_NETWORK, LABEL_SANDBOX } from '../../src/api/group.ts';
-import type { KubernetesObject, NewPod, Pod } from '../../src/api/object.ts';
+import type { KubernetesObject, Pod } from '../../src/api/object.ts';
 import { networkPolicies } from '../../src/core/network.ts';
 import { NETWORK_POLICIES, PODS } from '../../src/kube/resources.ts';
 import { type Change, containerOf, directPod, runPod } from './direct.ts';
@@ -155,7 +155,7 @@ const layers: Layer[] = [
     fact: ({ user }) => user,
     safe: [65_534, 65_534],
     without: (pod) => {
-      pod.spec.securityContext = {};
+      pod.spec.securityContext = { runAsUser: 0, runAsGroup: 0 };
     },
     unsafe: [0, 0],
   },
@@ -182,7 +182,7 @@ const layers: Layer[] = [
     fact: ({ write_root, write_etc, write_code }) => denied(write_root, write_etc, write_code),
     safe: [true, true, true],
     without: (pod) => {
-      pod.spec.securityContext = {};
+      pod.spec.securityContext = { runAsUser: 0 };
       containerOf(pod).securityContext = {};
     },
     unsafe: [false, false, false],

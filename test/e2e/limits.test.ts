@@ -55,7 +55,8 @@ describe('processes', () => {
   test('can not be forked without end', async () => {
     const code =
       'import os, time\nn = 0\ntry:\n  while True:\n    if os.fork() == 0: time.sleep(100)\n    n += 1\nexcept BlockingIOError: print("refused")';
-    const run = await runToEnd(namespace, { code, timeoutSeconds: 30 });
+    // Enough memory for as many processes as the limit allows.
+    const run = await runToEnd(namespace, { code, timeoutSeconds: 60, resources: { memory: '2Gi' } }, 90);
     expect(run.status?.stdout).toContain('refused');
   });
 });

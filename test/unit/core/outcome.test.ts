@@ -46,3 +46,7 @@ test('control characters that swell in JSON are cut to what an object may hold',
   expect(cut.stdout?.length).toBeGreaterThan(60_000);
   expect(cut.output?.stdoutTruncated).toBe(true);
 });
+
+test('what the API server escapes is counted as it stores it', () => {
+  expect(fitStatus({ results: [{ mime: { 'text/html': '<'.repeat(STATUS_LIMIT_BYTES / 6) } }] })).toEqual({});
+});

@@ -6,7 +6,8 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
+import { binaries, ensureCluster } from './cluster/cluster.ts';
 
 interface Count {
   passed: number;
@@ -92,8 +93,12 @@ const STAGES: Record<string, () => Promise<Count>> = {
   checks: async () => sum([await check('tsc', '-p', '.'), await check('biome', 'check', '.'), await check('knip')]),
   unit: () => vitest('unit'),
   agent: unittest,
-  integration: () => vitest('integration'),
-  e2e: () => vitest('e2e'),
+  integration: async () => vitest('integration', { CODERUN_BIN_DIR: await binaries() }),
+  e2e: async () => {
+    const { kubeconfig, binDir, url } = await ensureCluster();
+    const path = [binDir, BIN, process.env['PATH']].join(delimiter);
+    return vitest('e2e', { KUBECONFIG: kubeconfig, CODERUN_URL: url, PATH: path });
+  },
 };
 
 async function main(wanted: readonly string[]): Promise<number> {

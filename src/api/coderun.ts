@@ -21,7 +21,7 @@ export const SPEC_LIMIT_BYTES = 768 * KIB;
 export const STATUS_LIMIT_BYTES = 512 * KIB;
 export const CODE_LIMIT_BYTES = 512 * KIB;
 
-export const Language = z.enum(['python', 'bash', 'javascript']);
+const Language = z.enum(['python', 'bash', 'javascript']);
 
 export const EnvVar = z.strictObject({
   name: EnvName.describe(
@@ -128,38 +128,38 @@ export const CodeRunSpec = withRule(
 
 const counter = z.int().min(0);
 
-export const ProgramError = z.strictObject({
+const ProgramError = z.strictObject({
   name: z.string().max(256).describe('Name of the error, such as ZeroDivisionError.'),
   value: z.string().max(8192).describe('Text of the error.'),
   traceback: z.string().max(65_536).describe('Traceback as the language prints it.'),
 });
 
-export const RunResult = z.strictObject({
+const RunResult = z.strictObject({
   mime: z
     .record(z.string().max(128), z.string())
     .describe('The result in each form it has, by MIME type; binary forms are base64.'),
 });
 
-export const Artifact = z.strictObject({
+const Artifact = z.strictObject({
   path: z.string().max(1024).describe('Path below the working directory.'),
   bytes: counter.describe('Size of the file in bytes.'),
   contentBase64: z.string().optional().describe('Content as base64, where it fits into the status.'),
   inJournal: z.boolean().optional().describe('True where the content is only in the journal of the sandbox pod.'),
 });
 
-export const RunUsage = z.strictObject({
+const RunUsage = z.strictObject({
   cpuMilliseconds: counter.describe('Processor time of the program and its children, in milliseconds.'),
   peakMemoryBytes: counter.describe('Largest resident memory of the program, in bytes.'),
 });
 
-export const RunOutput = z.strictObject({
+const RunOutput = z.strictObject({
   stdoutBytes: counter.describe('Bytes that the program wrote to its standard output.'),
   stderrBytes: counter.describe('Bytes that the program wrote to its standard error.'),
   stdoutTruncated: z.boolean().describe('True where stdout holds only the beginning.'),
   stderrTruncated: z.boolean().describe('True where stderr holds only the beginning.'),
 });
 
-export const RunSandbox = z.strictObject({
+const RunSandbox = z.strictObject({
   podName: z.string().max(253).describe('Name of the sandbox pod.'),
   podUID: z.string().max(64).optional().describe('UID of the sandbox pod.'),
   nodeName: z.string().max(253).optional().describe('Node of the sandbox pod.'),
@@ -169,7 +169,7 @@ export const RunSandbox = z.strictObject({
   network: z.string().max(32).optional().describe('Network mode of the sandbox: None, PackageIndex or Internet.'),
 });
 
-export const Time = z.string().max(64).meta({ format: 'date-time' });
+const Time = z.string().max(64).meta({ format: 'date-time' });
 
 export const codeRunResultFields = {
   exitCode: z.int().min(0).max(255).optional().describe('Exit code of the program; absent where a signal ended it.'),
@@ -197,8 +197,8 @@ export const CodeRunResult = z.strictObject({
 export type CodeRunSpec = z.output<typeof CodeRunSpec>;
 export type CodeRunSpecInput = z.input<typeof CodeRunSpec>;
 export type CodeRunStatus = z.output<typeof CodeRunResult> & { conditions?: Condition[]; observedGeneration?: number };
-export type RunSandbox = z.output<typeof RunSandbox>;
-export type RunOutput = z.output<typeof RunOutput>;
+type RunSandbox = z.output<typeof RunSandbox>;
+type RunOutput = z.output<typeof RunOutput>;
 
 export interface CodeRun {
   apiVersion: string;

@@ -2,7 +2,7 @@
 
 import type { V1PodSpec, V1PodStatus } from '@kubernetes/client-node';
 
-export interface OwnerReference {
+interface OwnerReference {
   apiVersion: string;
   kind: string;
   name: string;

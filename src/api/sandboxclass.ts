@@ -14,7 +14,7 @@ const Amounts = z.strictObject({
   memory: Quantity.describe('Memory in bytes: 512Mi.'),
 });
 
-export const Toleration = z.strictObject({
+const Toleration = z.strictObject({
   key: z.string().max(317).optional().describe('Key of the taint.'),
   operator: z.enum(['Exists', 'Equal']).optional().describe('How key and value are compared.'),
   value: z.string().max(63).optional().describe('Value of the taint.'),

@@ -102,6 +102,6 @@ async function currentUID(kube: Kube, namespace: string | undefined, name: strin
   }
 }
 
-export function ignoreNotFound(error: unknown): void {
+function ignoreNotFound(error: unknown): void {
   if (!isNotFound(error)) throw error;
 }

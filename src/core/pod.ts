@@ -18,7 +18,7 @@ import { amount, bytes, cores } from './quantity.ts';
 import type { RunRequest } from './request.ts';
 
 export const CONTAINER = 'sandbox';
-export const WORKSPACE = '/workspace';
+const WORKSPACE = '/workspace';
 
 /** `nobody` of every distribution. */
 const UNPRIVILEGED = 65_534;

@@ -19,7 +19,7 @@ export interface RunRequest {
 }
 
 /** Why a run can't be started, ever. */
-export interface Refusal {
+interface Refusal {
   reason: Reason;
   message: string;
 }

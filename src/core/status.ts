@@ -15,7 +15,7 @@ export const closeChannel = ({ channel }: World): Action[] =>
 /** Ends what belongs to a run: its channel and its pod. */
 export const cleanUp = (world: World): Action[] => [...closeChannel(world), ...deletePod(world)];
 
-export const deletePod = ({ pod }: World): Action[] =>
+const deletePod = ({ pod }: World): Action[] =>
   pod && !pod.metadata.deletionTimestamp ? [{ type: 'deletePod', name: pod.metadata.name, uid: pod.metadata.uid }] : [];
 
 /** The status of a run that goes on, with its condition set to `reason`. */

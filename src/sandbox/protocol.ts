@@ -16,7 +16,7 @@ export const JOURNAL_LIMIT_BYTES = 8 * 1024 * 1024;
 const Id = z.string().min(1).max(64);
 const count = z.int().min(0);
 
-export interface HelloCommand {
+interface HelloCommand {
   hello: { epoch: number };
 }
 
@@ -43,18 +43,18 @@ export interface ExecuteCommand {
 }
 
 /** Ends a run: SIGINT, then SIGKILL for the whole process group a second later. */
-export interface InterruptCommand {
+interface InterruptCommand {
   interrupt: { id: string; epoch: number };
 }
 
 /** Ends the agent, and with it the sandbox. */
-export interface ShutdownCommand {
+interface ShutdownCommand {
   shutdown: { epoch: number };
 }
 
 export type Command = HelloCommand | ExecuteCommand | InterruptCommand | ShutdownCommand;
 
-export const HelloEvent = z.strictObject({
+const HelloEvent = z.strictObject({
   hello: z.strictObject({
     protocol: z.literal(1),
     epoch: count,
@@ -68,7 +68,7 @@ export const HelloEvent = z.strictObject({
   }),
 });
 
-export const RefusedEvent = z.strictObject({
+const RefusedEvent = z.strictObject({
   refused: z.strictObject({
     reason: z.enum(['StaleEpoch', 'Busy', 'Invalid']),
     message: z.string().max(1024),
@@ -76,14 +76,14 @@ export const RefusedEvent = z.strictObject({
   }),
 });
 
-export const StartedEvent = z.strictObject({ id: Id, started: z.strictObject({}) });
-export const StdoutEvent = z.strictObject({ id: Id, stdout: z.string() });
-export const StderrEvent = z.strictObject({ id: Id, stderr: z.string() });
-export const ResultEvent = z.strictObject({
+const StartedEvent = z.strictObject({ id: Id, started: z.strictObject({}) });
+const StdoutEvent = z.strictObject({ id: Id, stdout: z.string() });
+const StderrEvent = z.strictObject({ id: Id, stderr: z.string() });
+const ResultEvent = z.strictObject({
   id: Id,
   result: z.strictObject({ mime: z.record(z.string().min(1).max(128), z.string()) }),
 });
-export const ArtifactEvent = z.strictObject({
+const ArtifactEvent = z.strictObject({
   id: Id,
   artifact: z.strictObject({
     path: z.string().min(1).max(1024),

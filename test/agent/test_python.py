@@ -118,16 +118,16 @@ class Semantics(AgentTest):
 class Ending(AgentTest):
     def test_what_python_does_at_its_end(self):
         run = self.run_code(
-            'import atexit, threading, time\n'
+            'import atexit, os, threading, time\n'
             'atexit.register(print, "atexit")\n'
             'threading.Thread(target=lambda: (time.sleep(0.05), print("thread"))).start()\n'
-            'class Last:\n    def __del__(self): print("del")\n'
+            'class Last:\n    def __del__(self): print("del", os.sep)\n'
             'last = Last()\n'
             'file = open("kept.txt", "w"); file.write("flushed")\n'
             'print("no newline", end="")',
             artifacts=['*.txt'],
         )
-        self.assertEqual(run.stdout, 'no newlinethread\natexit\ndel\n')
+        self.assertEqual(run.stdout, 'no newlinethread\natexit\ndel /\n')
         self.assertEqual(run.artifacts, {'kept.txt': b'flushed'})
 
     def test_files_of_imported_modules_are_flushed(self):

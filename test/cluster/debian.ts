@@ -58,7 +58,9 @@ function debianStep(
     needs: [],
     async make(target, { log, detail }) {
       const args = ['--variant=minbase', `--include=${packages.join(',')}`, ...EXCLUDE, suite, join(target, ROOT_TAR)];
-      await context.run('mmdebstrap', args, { log, onLine: detail, timeout: 1_800_000 });
+      // Even if it is killed, nothing is left: its mounts are its own, its files lie in the unfinished result.
+      const options = { log, onLine: detail, timeout: 1_800_000, env: { TMPDIR: target } };
+      await context.run('unshare', ['--mount', 'mmdebstrap', ...args], options);
     },
   };
 }

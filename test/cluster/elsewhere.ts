@@ -102,7 +102,7 @@ async function localImages(context: Context, contextName: string): Promise<Image
   const situation = (): Situation => ({ engine, published });
   const kind = find(context, 'kind') === undefined ? [goStep(context, KIND)] : [];
   const bases = published ? [] : imageSteps(context);
-  const programs = [...kind.map(() => 'go'), ...(published ? [] : ['mmdebstrap'])];
+  const programs = [...kind.map(() => 'go'), ...(published ? [] : ['mmdebstrap', 'unshare'])];
   const stages: Stage[] = [
     {
       title: 'Look for the programs that this needs',

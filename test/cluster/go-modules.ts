@@ -134,7 +134,17 @@ async function build(context: Context, module: GoModule, target: string, tools: 
     await go(
       context,
       work,
-      ['build', `-mod=${mod}`, '-trimpath', '-ldflags', flags, '-o', join(target, program.name), program.package],
+      [
+        'build',
+        `-mod=${mod}`,
+        '-buildvcs=false',
+        '-trimpath',
+        '-ldflags',
+        flags,
+        '-o',
+        join(target, program.name),
+        program.package,
+      ],
       tools,
     );
   }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings this project's npm packages, its own Node among them, then hands over to main.ts.
+# Brings this project's npm packages, its own Node among them, then hands over to the TypeScript file that is named.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -15,4 +15,4 @@ if [ ! -x node_modules/.bin/node ] || [ ! -f node_modules/.package-lock.json ] |
     exit 1
   fi
 fi
-exec node_modules/.bin/node test/cluster/main.ts "$@"
+exec node_modules/.bin/node "$@"

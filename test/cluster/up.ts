@@ -26,7 +26,7 @@ export interface UpOptions {
 }
 
 const PRIVATE_ENGINE = ['dockerd', 'docker', 'runc', 'socat', 'jq', 'ip', 'iptables', 'unshare', 'mount'];
-const LOCAL_IMAGES = ['mmdebstrap', 'gcc', 'tar'];
+const LOCAL_IMAGES = ['mmdebstrap', 'unshare', 'gcc', 'tar'];
 /** Bytes: what everything takes that is built, with the Go compiler's cache. */
 const DISK_NEEDED = 12e9;
 

@@ -16,7 +16,7 @@ import type { Kube, NewObject } from '../../src/kube/port.ts';
 import { PODS } from '../../src/kube/resources.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 
-export const NAMESPACES: ResourceType = {
+const NAMESPACES: ResourceType = {
   apiVersion: 'v1',
   kind: 'Namespace',
   plural: 'namespaces',

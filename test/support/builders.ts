@@ -63,7 +63,7 @@ export const aClass = (spec: Partial<SandboxClassSpec> = {}, name = 'default'): 
   spec: SandboxClassSpec.parse({ image: 'sandbox:1', ...spec }),
 });
 
-export const running: V1PodStatus = { phase: 'Running', containerStatuses: [container({ running: {} })] };
+const running: V1PodStatus = { phase: 'Running', containerStatuses: [container({ running: {} })] };
 
 export const terminated = (exitCode: number, reason = 'Error', pod: V1PodStatus = {}): V1PodStatus => ({
   phase: exitCode === 0 ? 'Succeeded' : 'Failed',

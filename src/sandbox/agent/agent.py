@@ -462,8 +462,8 @@ def open_streams() -> None:
 
 
 def import_modules(preload: list[str]) -> None:
-    global ast, importlib, io, linecache, traceback, types  # only a runner needs them, and it has the time
-    import ast, importlib.util, io, linecache, site, traceback, types
+    global ast, importlib, io, linecache, traceback, types, weakref  # only a runner needs them, and it has the time
+    import ast, importlib.util, io, linecache, site, traceback, types, weakref
 
     site.main()
     sys.dont_write_bytecode = True
@@ -519,6 +519,7 @@ def perform(order: dict, workspace: str, present: int) -> None:
     except BaseException as raised:
         error = raised
     exit_code = conclude(value, error, program)
+    del value, error
     finalise(workspace)
     os._exit(exit_code)
 
@@ -755,12 +756,23 @@ def finalise(workspace: str) -> None:
     if 'threading' in sys.modules:
         quietly(lambda: sys.modules['threading']._shutdown())
     quietly(atexit._run_exitfuncs)
-    for module in list(sys.modules.values()):
-        if str(getattr(module, '__file__', None)).startswith(f'{workspace}/'):
-            vars(module).update(dict.fromkeys(vars(module).keys() - {'__builtins__'}))  # files close as values go
-    quietly(gc.collect)
+    quietly(lambda: forget_modules(workspace))
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         quietly(lambda: stream.flush())
+
+
+def forget_modules(workspace: str) -> None:
+    """Lets go of the program's own modules, so that files close and finalisers run, and empties those that stay."""
+    own = []
+    for name, module in list(sys.modules.items()):
+        path = str(getattr(module, '__dict__', {}).get('__file__'))
+        if path.startswith(f'{workspace}/') and not path.startswith(f'{workspace}/.packages/'):
+            own.append(weakref.ref(module))
+            del sys.modules[name]
+    del module
+    gc.collect()
+    for module in filter(None, (reference() for reference in own)):
+        vars(module).update(dict.fromkeys(vars(module)))
 
 
 def quietly(action) -> None:
@@ -1014,15 +1026,19 @@ class Agent:
     def serve(self) -> int:
         """Obeys until the run is over and told, or nobody is left to obey. Returns the exit code of the sandbox."""
         self._reap()
-        while not self._is_over(time.monotonic()):
-            self._keep_time(time.monotonic())
-            self._wait(time.monotonic())
-        return self._exit_code()
+        while True:
+            now = time.monotonic()
+            self._keep_time(now)
+            self.journal.flush()
+            if self._is_over(now):
+                return self._exit_code()
+            self._wait(now)
 
     def _is_over(self, now: float) -> bool:
         if self.run is not None and self.run.exit is None:
             return False
-        if not self.leaving and (self.run is None or self.keep):
+        commanded = 0 in self.readable and not self.leaving
+        if commanded and (self.run is None or self.keep):
             return False
         return not self.journal.waiting or now >= self.flush_until
 
@@ -1063,12 +1079,11 @@ class Agent:
     def _wait(self, now: float) -> None:
         """Waits for the first thing to do, and does what there is."""
         handlers = {self.wakeup: self._reap}
-        wake_at = [self.flush_until]
         if 0 in self.readable and len(self.journal.waiting) < JOURNAL_LIMIT + LINE_LIMIT:
             handlers[0] = self._read_commands
         run = self.run
         if run is not None and run.exit is None:
-            wake_at += [run.interrupt_at, run.kill_at]
+            wake_at = [run.interrupt_at, run.kill_at]
             if self.runner.reports in self.readable:
                 handlers[self.runner.reports] = lambda: self._read_reports(run)
             for output in run.outputs:
@@ -1076,10 +1091,11 @@ class Agent:
                     handlers[output.fd] = lambda output=output: self._read_output(run, output)
                 else:
                     wake_at.append(output.read_at)
+        else:
+            wake_at = [self.flush_until]
         poller = select.poll()
         for fd in handlers:
             poller.register(fd, select.POLLIN)
-        self.journal.flush()
         if self.journal.waiting:
             poller.register(1, select.POLLOUT)
             handlers[1] = self.journal.flush
@@ -1108,8 +1124,7 @@ class Agent:
         data = read_available(0, PIPE_SIZE)
         if data == b'':
             self.readable.discard(0)
-            if self.run is None or self.keep:
-                self.leaving = True
+            self.flush_until = time.monotonic() + FLUSH_FOR
         for line in self.commands.feed(data or b''):
             self._obey(line)
 
@@ -1232,17 +1247,15 @@ class Agent:
         }
         self.journal.tell({'id': run.id, 'exit': run.exit})
         self.flush_until = time.monotonic() + FLUSH_FOR
-        if 0 not in self.readable:
-            self.leaving = True
 
     def _end_processes(self) -> None:
         give_up = time.monotonic() + 2
         while self._reap() and time.monotonic() < give_up:
-            if os.getpid() == 1:
-                os.kill(-1, signal.SIGKILL)
-            else:
-                for pid in descendants():
+            for pid in [-1] if os.getpid() == 1 else descendants():
+                try:
                     os.kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass  # it has ended
             time.sleep(0.001)
 
     def _tell_artifacts(self, run: Run) -> None:

@@ -11,7 +11,7 @@ from support import MIB, AgentTest, in_gvisor
 @in_gvisor
 class Isolation(AgentTest):
     def test_no_signal_reaches_the_agent(self):
-        for number in sorted(signal.valid_signals()):
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV):
             run = self.run_code(
                 f'import os\nprint(os.getpid(), os.getppid(), [p for p in os.listdir("/proc") if p.isdigit()])\n'
                 f'for pid in (1, -1, *range(2, 20)):\n'

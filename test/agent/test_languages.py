@@ -10,7 +10,7 @@ import threading
 import unittest
 import zipfile
 
-from support import MIB, PYTHON, AgentTest, encoded
+from support import MIB, PYTHON, AgentTest, encoded, on_the_host
 
 
 class Bash(AgentTest):
@@ -101,6 +101,7 @@ class Index(http.server.BaseHTTPRequestHandler):
 HAS_PIP = subprocess.run([PYTHON, '-I', '-m', 'pip', '--version'], capture_output=True).returncode == 0
 
 
+@on_the_host
 @unittest.skipUnless(HAS_PIP, 'needs pip')
 class Packages(AgentTest):
     def setUp(self) -> None:

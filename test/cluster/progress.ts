@@ -50,7 +50,8 @@ export function createProgress(output: Output, now: () => number): Progress {
       const timer = setInterval(show, live ? LIVE_EVERY : LINE_EVERY);
       try {
         const result = await work((text) => {
-          detail = text;
+          // Others' output: kind's has pictures in it, whose width nobody knows.
+          detail = text.replace(/[^\x20-\x7e]+/g, ' ').trim();
         });
         write(`${number()} ${title}: done in ${duration(now() - begin)}`);
         return result;

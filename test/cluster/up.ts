@@ -59,9 +59,12 @@ async function hasPublishedImage(context: Context, engine: Engine): Promise<bool
   if (engine.kind === 'private') return false;
   if (await hasImage(context, engine, PUBLISHED_NODE_IMAGE)) return true;
   context.progress.expect(1);
-  return context.progress.step("Pull kind's node image", () =>
+  const pulled = await context.progress.step("Pull kind's node image", () =>
     canPull(context, engine, PUBLISHED_NODE_IMAGE, join(context.paths.logs, 'pull.log')),
   );
+  if (!pulled)
+    context.progress.say("Docker can't pull it (`npm run cluster -- logs pull` tells why), so it is made here.");
+  return pulled;
 }
 
 interface BuildSituation {

@@ -25,6 +25,13 @@ const Environment = z.object({
     .max(256)
     .default(16)
     .describe('Runs that the controller looks at at once.'),
+  CODERUN_POOL_STARTING: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(4)
+    .describe('Sandboxes of one pool that may be starting at once.'),
   CODERUN_PENDING_TIMEOUT_SECONDS: seconds(300).describe('How long a run may wait for its sandbox.'),
   CODERUN_IMAGE_PULL_GRACE_SECONDS: seconds(60).describe('How long the image of a sandbox may fail to be pulled.'),
   CODERUN_TIMEOUT_GRACE_SECONDS: seconds(5).describe(

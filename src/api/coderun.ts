@@ -197,8 +197,6 @@ export const CodeRunResult = z.strictObject({
 export type CodeRunSpec = z.output<typeof CodeRunSpec>;
 export type CodeRunSpecInput = z.input<typeof CodeRunSpec>;
 export type CodeRunStatus = z.output<typeof CodeRunResult> & { conditions?: Condition[]; observedGeneration?: number };
-type RunSandbox = z.output<typeof RunSandbox>;
-type RunOutput = z.output<typeof RunOutput>;
 
 export interface CodeRun {
   apiVersion: string;

@@ -13,23 +13,45 @@ export interface Condition {
 }
 
 /** The condition `Succeeded` for `reason`; keeps the transition time of `previous` where the status stays. */
-export function succeededCondition(
+export const succeededCondition = (
   reason: Reason,
   message: string,
   generation: number,
   now: Date,
   previous: Condition | undefined,
-): Condition {
-  const status = REASONS[reason].succeeded;
-  const since = previous?.status === status ? previous.lastTransitionTime : undefined;
-  return {
-    type: 'Succeeded',
-    status,
+): Condition =>
+  condition(
+    'Succeeded',
+    REASONS[reason].succeeded,
     reason,
-    message: message || REASONS[reason].sentence,
-    observedGeneration: generation,
-    lastTransitionTime: since ?? now.toISOString().replace(/\.\d+Z$/, 'Z'),
-  };
+    message || REASONS[reason].sentence,
+    generation,
+    now,
+    previous,
+  );
+
+/** The condition `Ready` of something that stays. */
+export const readyCondition = (
+  isReady: boolean,
+  reason: string,
+  message: string,
+  generation: number,
+  now: Date,
+  previous: Condition | undefined,
+): Condition => condition('Ready', isReady ? 'True' : 'False', reason, message, generation, now, previous);
+
+function condition(
+  type: string,
+  status: Condition['status'],
+  reason: string,
+  message: string,
+  observedGeneration: number,
+  now: Date,
+  previous: Condition | undefined,
+): Condition {
+  const since = previous?.status === status ? previous.lastTransitionTime : undefined;
+  const lastTransitionTime = since ?? now.toISOString().replace(/\.\d+Z$/, 'Z');
+  return { type, status, reason, message, observedGeneration, lastTransitionTime };
 }
 
 export const findCondition = (conditions: readonly Condition[] | undefined, type: string): Condition | undefined =>

@@ -13,6 +13,8 @@ interface CrdOptions {
   status?: z.ZodType;
   /** Fields of the spec that may be changed; every other one gets a rule that keeps it. */
   mutable?: readonly string[] | 'all';
+  /** Whether `kubectl scale` and autoscalers work on it. */
+  scale?: boolean;
   columns: readonly PrinterColumn[];
 }
 
@@ -23,6 +25,12 @@ export interface PrinterColumn {
   description: string;
   priority?: number;
 }
+
+const SCALE = {
+  specReplicasPath: '.spec.replicas',
+  statusReplicasPath: '.status.replicas',
+  labelSelectorPath: '.status.selector',
+};
 
 /** Conditions, as every object of this group carries them. */
 const CONDITIONS: JsonSchema = {
@@ -74,7 +82,7 @@ export function customResourceDefinition(options: CrdOptions): JsonSchema {
           served: true,
           storage: true,
           schema: { openAPIV3Schema: objectSchema(options) },
-          ...(options.status && { subresources: { status: {} } }),
+          ...(options.status && { subresources: { status: {}, ...(options.scale && { scale: SCALE }) } }),
           additionalPrinterColumns: columns,
         },
       ],

@@ -2,8 +2,9 @@
 
 import { CodeRunResult, CodeRunSpec } from './coderun.ts';
 import { customResourceDefinition, type PrinterColumn } from './crd.ts';
-import { CODE_RUNS, SANDBOX_CLASSES } from './group.ts';
+import { CODE_RUNS, SANDBOX_CLASSES, SANDBOX_POOLS } from './group.ts';
 import { SandboxClassSpec } from './sandboxclass.ts';
+import { SandboxPoolResult, SandboxPoolSpec } from './sandboxpool.ts';
 
 const AGE: PrinterColumn = {
   name: 'Age',
@@ -53,6 +54,29 @@ export const crds = (): Record<string, object> => ({
         description: 'Node of the sandbox pod.',
         priority: 1,
       },
+    ],
+  }),
+  sandboxpools: customResourceDefinition({
+    type: SANDBOX_POOLS,
+    shortName: 'spool',
+    description: 'Sandboxes of a class that are started ahead, so that a run of this namespace starts in milliseconds.',
+    spec: SandboxPoolSpec,
+    status: SandboxPoolResult,
+    mutable: ['replicas', 'maxAgeSeconds'],
+    scale: true,
+    columns: [
+      { name: 'Class', type: 'string', jsonPath: '.spec.className', description: 'Class of the sandboxes.' },
+      { name: 'Wanted', type: 'integer', jsonPath: '.spec.replicas', description: 'Sandboxes that should wait.' },
+      { name: 'Waiting', type: 'integer', jsonPath: '.status.ready', description: 'Sandboxes that wait.' },
+      { name: 'Claimed', type: 'integer', jsonPath: '.status.claimed', description: 'Sandboxes that run a program.' },
+      {
+        name: 'Reason',
+        type: 'string',
+        jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
+        description: 'Why it is or is not ready.',
+        priority: 1,
+      },
+      AGE,
     ],
   }),
   sandboxclasses: customResourceDefinition({

@@ -7,7 +7,7 @@ const MAX_NAME = 63;
 const MAX_LABEL = 63;
 
 /** `text` within `limit` characters: longer ones are cut and told apart by a hash of the whole. */
-function shorten(text: string, limit: number): string {
+export function shorten(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const hash = createHash('sha256').update(text).digest('hex').slice(0, 8);
   return `${text.slice(0, limit - hash.length - 1).replace(/[-._]+$/, '')}-${hash}`;

@@ -2,7 +2,7 @@
 
 import type { V1PodSpec, V1PodStatus } from '@kubernetes/client-node';
 
-interface OwnerReference {
+export interface OwnerReference {
   apiVersion: string;
   kind: string;
   name: string;

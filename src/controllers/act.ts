@@ -3,23 +3,16 @@
 import type { CodeRun } from '../api/coderun.ts';
 import { CODE_RUNS } from '../api/group.ts';
 import type { NewPod, Pod } from '../api/object.ts';
-import type { Action, PodRefusal } from '../core/plan.ts';
+import type { Action } from '../core/plan.ts';
 import { CONTAINER } from '../core/pod.ts';
-import {
-  isAlreadyExists,
-  isConflict,
-  isForbidden,
-  isInvalid,
-  isNotFound,
-  isQuotaExceeded,
-  KubeError,
-} from '../kube/error.ts';
+import { isAlreadyExists, isConflict, isNotFound } from '../kube/error.ts';
 import { PODS } from '../kube/resources.ts';
 import { JOURNAL_READ_BYTES, readJournal } from '../sandbox/journal.ts';
 import type { TranscriptLimits } from '../sandbox/transcript.ts';
 import type { CodeRunDeps } from './coderun.ts';
 import type { RunMemory } from './memory.ts';
-import { ensureNetworkPolicies, ForeignPolicyError } from './network.ts';
+import { ensureNetworkPolicies } from './network.ts';
+import { refusalOf } from './refusal.ts';
 
 type Act<T extends Action['type']> = (
   deps: CodeRunDeps,
@@ -31,20 +24,24 @@ type Act<T extends Action['type']> = (
 
 const ACTS: { [T in Action['type']]: Act<T> } = {
   createPod: (deps, key, run, memory, { pod }) => createPod(deps, key, run, memory, pod),
-  openChannel: async ({ channels, wake, epoch }, key, _run, _memory, { pod, limits }) =>
+  openChannel: async ({ channels, wakePod, epoch }, _key, _run, _memory, { pod, limits }) =>
     channels.open({
       podUID: pod.metadata.uid,
       namespace: pod.metadata.namespace ?? '',
       podName: pod.metadata.name,
       limits,
       epoch,
-      onChange: () => wake(key),
+      onChange: () => wakePod(pod),
     }),
   execute: ({ channels }, _key, _run, _memory, { podUID, command }) => channels.send(podUID, command),
   interrupt: ({ channels, epoch }, _key, _run, _memory, { podUID, runUID }) =>
     channels.send(podUID, { interrupt: { id: runUID, epoch } }),
   closeChannel: async ({ channels }, _key, _run, _memory, { podUID }) => channels.close(podUID),
   readJournal: (deps, key, run, memory, { pod, limits }) => collectJournal(deps, key, run, memory, pod, limits),
+  adoptPod: async ({ kube, stores }, _key, run, _memory, { name, patch }) => {
+    const adopted = await kube.patch<Pod>(PODS, run.metadata.namespace, name, patch, { strategy: 'merge' });
+    stores.pods.upsert(adopted);
+  },
   deletePod: async ({ kube }, _key, run, _memory, { name, uid }) =>
     kube.delete(PODS, run.metadata.namespace, name, { uid, gracePeriodSeconds: 0 }).catch(ignoreGone),
   deleteRun: async ({ kube }, _key, { metadata }) =>
@@ -70,10 +67,6 @@ function ignoreGone(error: unknown): void {
   if (!isNotFound(error) && !isConflict(error)) throw error;
 }
 
-const FIRST_RETRY = 500;
-const QUOTA_RETRY = 5000;
-const LONGEST_RETRY = 30_000;
-
 async function createPod(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory, pod: NewPod): Promise<void> {
   const { kube, stores, clock, events, wake } = deps;
   try {
@@ -84,27 +77,10 @@ async function createPod(deps: CodeRunDeps, key: string, run: CodeRun, memory: R
   } catch (error) {
     // The watch will show it; whether it is this run's own is checked before it is used.
     if (isAlreadyExists(error)) return;
-    const kind = refusalKind(error);
-    if (!kind || !(error instanceof Error)) throw error;
-    const first = kind === 'quota' ? QUOTA_RETRY : FIRST_RETRY;
-    const wait = Math.min(LONGEST_RETRY, first * 2 ** memory.creationFailures++);
-    memory.refusedPod = {
-      kind,
-      message: error.message.slice(0, 1024),
-      retryAt: new Date(clock.now().getTime() + wait),
-    };
+    memory.refusedPod = refusalOf(error, memory.creationFailures++, clock.now());
+    if (!memory.refusedPod) throw error;
   }
   wake(key);
-}
-
-/** Why a pod was refused; undefined where it was not the API server that refused it. */
-function refusalKind(error: unknown): PodRefusal['kind'] | undefined {
-  if (error instanceof ForeignPolicyError) return 'final';
-  if (!(error instanceof KubeError)) return undefined;
-  if (isQuotaExceeded(error)) return 'quota';
-  // A namespace that was just made gets its service account a moment later.
-  if (/serviceaccount .* not found/.test(error.message)) return 'passing';
-  return isInvalid(error) || isForbidden(error) ? 'final' : 'passing';
 }
 
 const JOURNAL_ATTEMPTS = 4;

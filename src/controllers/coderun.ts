@@ -4,35 +4,28 @@ import { isDeepStrictEqual } from 'node:util';
 import type { CodeRun } from '../api/coderun.ts';
 import { CODE_RUNS } from '../api/group.ts';
 import type { Pod } from '../api/object.ts';
-import type { SandboxClass } from '../api/sandboxclass.ts';
 import { planCodeRun } from '../core/coderun.ts';
 import type { PlanSettings } from '../core/plan.ts';
 import { isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
 import { PODS } from '../kube/resources.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { Store } from '../runtime/store.ts';
 import type { Channels } from '../sandbox/channels.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { RunMetrics } from '../telemetry/metrics.ts';
 import { act } from './act.ts';
 import type { EventRecorder } from './events.ts';
 import { gather } from './gather.ts';
-import { Memory } from './memory.ts';
-import type { NetworkPolicy } from './network.ts';
+import { Memory, type RunMemory } from './memory.ts';
+import type { Stores } from './stores.ts';
 import { observeTransition } from './transitions.ts';
-
-export interface Stores {
-  runs: Store<CodeRun>;
-  pods: Store<Pod, typeof PODS_BY_RUN>;
-  classes: Store<SandboxClass>;
-  policies: Store<NetworkPolicy>;
-}
+import type { WaitingSandboxes } from './waiting.ts';
 
 export interface CodeRunDeps {
   kube: Kube;
   stores: Stores;
   channels: Channels;
+  waiting: WaitingSandboxes;
   clock: Clock;
   events: EventRecorder;
   metrics: RunMetrics;
@@ -43,6 +36,8 @@ export interface CodeRunDeps {
   epoch: number;
   /** Has the run at `key` looked at again soon. */
   wake: (key: string) => void;
+  /** Has whoever has to do with a pod look at it again: the run that has it, or its pool. */
+  wakePod: (pod: Pod) => void;
 }
 
 /** The index of the pods' store that finds pods by the key of the CodeRun that owns them. */
@@ -64,12 +59,25 @@ export function codeRunReconciler(deps: CodeRunDeps): (key: string) => Promise<{
       return {};
     }
     const known = memory.of(key, run.metadata.uid, run.metadata.creationTimestamp, deps.clock.now());
-    const world = await gather(deps, run, known);
-    const plan = planCodeRun(world, deps.clock.now());
-    const current = plan.status ? await writeStatus(deps, run, plan.status) : run;
-    for (const action of plan.actions) await act(deps, key, current, known, action);
+    const { plan, written } = await decide(deps, key, run, known);
+    for (const action of plan.actions) await act(deps, key, written, known, action);
     return plan.after === undefined ? {} : { after: plan.after };
   };
+}
+
+/** The plan, its status written. A sandbox that was offered and not claimed by that write is free again. */
+async function decide(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory) {
+  const world = await gather(deps, key, run, memory);
+  const { waiting } = world;
+  let isClaimed = false;
+  try {
+    const plan = planCodeRun(world, deps.clock.now());
+    const written = plan.status ? await writeStatus(deps, run, plan.status) : run;
+    isClaimed = waiting !== undefined && written.status?.sandbox?.podUID === waiting.pod.metadata.uid;
+    return { plan, written };
+  } finally {
+    if (waiting && !isClaimed) deps.waiting.withdraw(waiting);
+  }
 }
 
 async function writeStatus(deps: CodeRunDeps, run: CodeRun, status: NonNullable<CodeRun['status']>): Promise<CodeRun> {

@@ -10,6 +10,7 @@ import type { World } from '../core/plan.ts';
 import { isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
 import { CONFIG_MAPS } from '../kube/resources.ts';
+import { joinKey } from '../runtime/keys.ts';
 import type { CodeRunDeps } from './coderun.ts';
 import type { RunMemory } from './memory.ts';
 
@@ -17,17 +18,22 @@ interface ConfigMap extends KubernetesObject {
   data?: Record<string, string>;
 }
 
-export async function gather(deps: CodeRunDeps, run: CodeRun, memory: RunMemory): Promise<World> {
+export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory): Promise<World> {
   const { stores, channels, settings, agentCommand, epoch, kube } = deps;
-  const pod = stores.pods.get(`${run.metadata.namespace}/${podName(run.metadata)}`);
-  const podUID = run.status?.sandbox?.podUID ?? pod?.metadata.uid;
+  const { status } = run;
+  const pod = stores.pods.get(joinKey(run.metadata.namespace, status?.sandbox?.podName ?? podName(run.metadata)));
+  const podUID = status?.sandbox?.podUID ?? pod?.metadata.uid;
+  const sandboxClass = classOf(stores.classes.list(), run.spec.className);
+  const code = await codeOf(kube, run);
+  const isUnclaimed = !pod && !status?.completionTime && status?.sandbox?.podUID === undefined;
   return {
     run,
-    sandboxClass: classOf(stores.classes.list(), run.spec.className),
-    code: await codeOf(kube, run),
+    sandboxClass,
+    code,
     pod,
     refusedPod: memory.refusedPod,
     channel: podUID === undefined ? undefined : channels.view(podUID),
+    waiting: isUnclaimed ? deps.waiting.offer(key, run, sandboxClass) : undefined,
     journal: memory.journal,
     firstSeen: memory.firstSeen,
     agentCommand,
@@ -37,7 +43,7 @@ export async function gather(deps: CodeRunDeps, run: CodeRun, memory: RunMemory)
 }
 
 /** The class of that name, or the one marked as default; of several, the newest, as Kubernetes does with StorageClasses. */
-function classOf(classes: readonly SandboxClass[], name: string | undefined): SandboxClass | undefined {
+export function classOf(classes: readonly SandboxClass[], name: string | undefined): SandboxClass | undefined {
   const isDefault = ({ metadata }: SandboxClass) => metadata.annotations?.[ANNOTATION_DEFAULT_CLASS] === 'true';
   const created = ({ metadata }: SandboxClass) => metadata.creationTimestamp;
   const found = name

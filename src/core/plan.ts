@@ -18,6 +18,8 @@ export interface World {
   /** How the last try to create the pod was refused. */
   refusedPod: PodRefusal | undefined;
   channel: ChannelView | undefined;
+  /** A sandbox of a pool that fits the run and waits for it; reserved, so that no other run is offered it. */
+  waiting: WaitingSandbox | undefined;
   /** The journal of a pod that has ended: what it held, or that it could not be read. */
   journal: Transcript | 'unreadable' | undefined;
   /** When this process first saw the run: creationTimestamp knows only whole seconds. */
@@ -25,6 +27,12 @@ export interface World {
   agentCommand: string[];
   epoch: number;
   settings: PlanSettings;
+}
+
+/** A sandbox that a pool keeps, its agent reached and idle. */
+export interface WaitingSandbox {
+  pod: Pod;
+  channel: ChannelView;
 }
 
 export interface PlanSettings {
@@ -51,6 +59,7 @@ export type Action =
   | { type: 'interrupt'; podUID: string; runUID: string }
   | { type: 'closeChannel'; podUID: string }
   | { type: 'readJournal'; pod: Pod; limits: TranscriptLimits }
+  | { type: 'adoptPod'; name: string; patch: object }
   | { type: 'deletePod'; name: string; uid: string }
   | { type: 'deleteRun' }
   | { type: 'event'; kind: 'Normal' | 'Warning'; reason: string; note: string };

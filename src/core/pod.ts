@@ -1,21 +1,11 @@
 /** The sandbox pod. One literal holds every field, so that reading it once tells what the sandbox may do. */
 
 import type { V1Toleration } from '@kubernetes/client-node';
-import type { CodeRun } from '../api/coderun.ts';
-import {
-  API_VERSION,
-  LABEL_CLASS,
-  LABEL_MANAGED_BY,
-  LABEL_NETWORK,
-  LABEL_RUN,
-  LABEL_SANDBOX,
-  MANAGER,
-} from '../api/group.ts';
-import { labelValue, podName } from '../api/names.ts';
-import type { NewPod } from '../api/object.ts';
+import { LABEL_CLASS, LABEL_MANAGED_BY, LABEL_NETWORK, LABEL_SANDBOX, MANAGER } from '../api/group.ts';
+import { labelValue } from '../api/names.ts';
+import type { NewPod, OwnerReference } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import { amount, bytes, cores } from './quantity.ts';
-import type { RunRequest } from './request.ts';
 
 export const CONTAINER = 'sandbox';
 const WORKSPACE = '/workspace';
@@ -23,58 +13,61 @@ const WORKSPACE = '/workspace';
 /** `nobody` of every distribution. */
 const UNPRIVILEGED = 65_534;
 
-/** What the kubelet may need beyond the timeout before it ends the pod by itself, in seconds. */
-const DEADLINE_GRACE_SECONDS = 30;
-
 /** How long a sandbox outlives the readiness of its node, in seconds. */
 const NODE_LOSS_SECONDS = 30;
 
 export interface SandboxPodOptions {
-  run: CodeRun;
+  name: string;
+  namespace: string;
+  owner: OwnerReference;
+  /** Beside those that every sandbox has. */
+  labels: Record<string, string>;
   sandboxClass: SandboxClass;
-  request: RunRequest;
+  /** Cores, and bytes that the program may use. */
+  resources: { cpu: number; memory: number };
   /** The command line that starts the agent; see src/sandbox/agent.ts. */
   agentCommand: string[];
-  /** How long the pod may take until its agent answers, in seconds. */
-  pendingTimeoutSeconds: number;
+  /** When the kubelet ends the pod by itself, whatever anyone else does, in seconds from its start. */
+  deadlineSeconds: number;
 }
 
-/** The pod in which `run` is executed: no token, no service links, no privileges, nothing writable but a bounded tmpfs. */
+/** The pod of a sandbox: no token, no service links, no privileges, nothing writable but a bounded tmpfs. */
 export function sandboxPod({
-  run,
+  name,
+  namespace,
+  owner,
+  labels,
   sandboxClass,
-  request,
+  resources,
   agentCommand,
-  pendingTimeoutSeconds,
+  deadlineSeconds,
 }: SandboxPodOptions): NewPod {
   const { spec } = sandboxClass;
   const { overhead, requests, workspace } = spec.resources;
   const limits = {
-    cpu: cores(request.cpu + amount(overhead.cpu ?? 0)),
-    memory: bytes(request.memory + amount(overhead.memory ?? 0) + amount(workspace)),
+    cpu: cores(resources.cpu + amount(overhead.cpu ?? 0)),
+    memory: bytes(resources.memory + amount(overhead.memory ?? 0) + amount(workspace)),
     'ephemeral-storage': '64Mi',
   };
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
-      name: podName(run.metadata),
-      namespace: run.metadata.namespace ?? '',
+      name,
+      namespace,
       labels: {
         [LABEL_MANAGED_BY]: MANAGER,
         [LABEL_SANDBOX]: 'true',
         [LABEL_NETWORK]: spec.network,
         [LABEL_CLASS]: labelValue(sandboxClass.metadata.name),
-        [LABEL_RUN]: run.metadata.uid,
+        ...labels,
       },
-      ownerReferences: [
-        { apiVersion: API_VERSION, kind: 'CodeRun', name: run.metadata.name, uid: run.metadata.uid, controller: true },
-      ],
+      ownerReferences: [owner],
     },
     spec: {
       runtimeClassName: spec.runtimeClassName,
       restartPolicy: 'Never',
-      activeDeadlineSeconds: pendingTimeoutSeconds + request.timeoutSeconds + DEADLINE_GRACE_SECONDS,
+      activeDeadlineSeconds: deadlineSeconds,
       terminationGracePeriodSeconds: 0,
       automountServiceAccountToken: false,
       enableServiceLinks: false,

@@ -68,6 +68,14 @@ function checkAgainstClass(spec: CodeRunSpec, { metadata, spec: offer }: Sandbox
   return { request: { ...request, command: spec.language === 'python' ? undefined : command } };
 }
 
+/** Whether a sandbox that was started ahead has what the run asks for: as much processor time, and memory enough. */
+export function fitsPool(run: CodeRun, sandboxClass: SandboxClass): boolean {
+  const { resources, sessionRef } = run.spec;
+  const { cpu, memory } = sandboxClass.spec.resources.default;
+  const isSame = amount(resources?.cpu ?? cpu) === amount(cpu);
+  return !sessionRef && isSame && amount(resources?.memory ?? memory) <= amount(memory);
+}
+
 /** With less, the interpreter itself doesn't start. */
 const MINIMUM_MEMORY = 16 * 1024 * 1024;
 

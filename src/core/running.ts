@@ -4,9 +4,10 @@ import type { ChannelView } from '../sandbox/channels.ts';
 import { executeCommand } from './execute.ts';
 import { type Observation, observe } from './observe.ts';
 import { type Outcome, outcomeOfExit, outcomeOfPod } from './outcome.ts';
-import type { Plan, World } from './plan.ts';
+import type { Action, Plan, World } from './plan.ts';
 import { checkRun } from './request.ts';
-import { finish, limitsOf } from './status.ts';
+import { adoption, isOwnedBy } from './sandboxes.ts';
+import { finish, limitsOf, waitingStatus } from './status.ts';
 
 /** What the agent gets to end a cancelled program and to say so, in milliseconds. */
 const CANCEL_GRACE = 3000;
@@ -14,7 +15,9 @@ const CANCEL_GRACE = 3000;
 export function planRunning(world: World, now: Date): Plan {
   const { run, pod, journal } = world;
   const channel = world.channel?.podUID === run.status?.sandbox?.podUID ? world.channel : undefined;
-  if (channel?.transcript?.exit) return finishWith(world, now, channel.transcript);
+  const own = channel?.transcript?.id === run.metadata.uid ? channel.transcript : undefined;
+  if (own?.exit) return finishWith(world, now, own);
+  if (isTaken(world, channel)) return giveUpClaim(world, now);
   if (pod?.metadata.uid !== run.status?.sandbox?.podUID) return finishWithout(world, now, channel, undefined);
   const seen = pod && observe(pod);
   if (seen?.state === 'ended' && pod) {
@@ -22,7 +25,28 @@ export function planRunning(world: World, now: Date): Plan {
     if (journal !== 'unreadable' && journal.exit) return finishWith(world, now, journal);
     return finishWithout(world, now, channel, seen);
   }
-  return planClocks(world, now, channel);
+  const plan = planClocks(world, now, channel);
+  return { ...plan, actions: [...plan.actions, ...adoptPod(world, now)] };
+}
+
+/** Two leaders may have claimed one sandbox for two runs. Its agent took one, so the other was not started. */
+const isTaken = ({ run }: World, channel: ChannelView | undefined): boolean => {
+  const taken = channel?.hello?.run?.id ?? channel?.transcript?.id;
+  return taken !== undefined && taken !== run.metadata.uid;
+};
+
+/** Back to the beginning: without the claim, the run may be started in another sandbox. */
+function giveUpClaim(world: World, now: Date): Plan {
+  const { startTime: _start, queueMilliseconds: _queue, sandbox: _sandbox, ...rest } = world.run.status ?? {};
+  const unclaimed = { ...world, run: { ...world.run, status: rest } };
+  return { status: waitingStatus(unclaimed, now, 'Queued'), actions: [], after: 0 };
+}
+
+/** A pod of a pool becomes the run's own, off the way of its program; a leader that died before is made up for. */
+function adoptPod({ pod, run, sandboxClass }: World, now: Date): Action[] {
+  if (!pod || isOwnedBy(pod, run) || pod.metadata.deletionTimestamp) return [];
+  const timeoutSeconds = run.spec.timeoutSeconds ?? sandboxClass?.spec.timeoutSeconds.default ?? 0;
+  return [{ type: 'adoptPod', name: pod.metadata.name, patch: adoption(run, pod, timeoutSeconds, now) }];
 }
 
 type Finished = NonNullable<ChannelView['transcript']>;

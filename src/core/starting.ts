@@ -1,12 +1,11 @@
 /** A run that has not been started: get it a sandbox, claim it, and only then tell the agent to execute. */
 
 import type { SandboxClass } from '../api/sandboxclass.ts';
-import type { ChannelView } from '../sandbox/channels.ts';
 import { executeCommand } from './execute.ts';
 import { HOPELESS_WAITS, IMAGE_WAITS, type Observation, observe } from './observe.ts';
-import type { Plan, World } from './plan.ts';
-import { sandboxPod } from './pod.ts';
+import type { Plan, WaitingSandbox, World } from './plan.ts';
 import { checkRun, type RunRequest } from './request.ts';
+import { isOwnedBy, runPod } from './sandboxes.ts';
 import { cleanUp, finish, limitsOf, waitingStatus } from './status.ts';
 
 /** A run together with what it takes to start it. */
@@ -37,9 +36,9 @@ const end = (world: World, now: Date, outcome: Parameters<typeof finish>[2]): Pl
 };
 
 function planSandbox(world: Startable, now: Date): Plan {
-  const { pod, run, channel } = world;
-  if (!pod) return planCreation(world, now);
-  if (pod.metadata.ownerReferences?.every((owner) => owner.uid !== run.metadata.uid) ?? true)
+  const { pod, run, channel, waiting } = world;
+  if (!pod) return waiting ? claim(world, now, waiting, true) : planCreation(world, now);
+  if (!isOwnedBy(pod, run))
     return startFailed(world, now, `the name of its pod, ${pod.metadata.name}, is taken by a pod that is not its own`);
   const seen = observe(pod);
   if (seen.deleting) return { status: waitingStatus(world, now, 'Starting'), actions: [] };
@@ -54,18 +53,12 @@ function planSandbox(world: Startable, now: Date): Plan {
     };
   }
   if (!channel.hello) return { actions: [] };
-  return claim(world, now, channel, channel.hello);
+  return claim(world, now, { pod, channel }, false);
 }
 
 function planCreation(world: Startable, now: Date): Plan {
   const { refusedPod: refused, agentCommand, run, sandboxClass, request, settings } = world;
-  const pod = sandboxPod({
-    run,
-    sandboxClass,
-    request,
-    agentCommand,
-    pendingTimeoutSeconds: settings.pendingTimeoutSeconds,
-  });
+  const pod = runPod(run, sandboxClass, request, agentCommand, settings.pendingTimeoutSeconds);
   const status = waitingStatus(world, now, refused?.kind === 'quota' ? 'QuotaExceeded' : 'Starting', refused?.message);
   if (refused?.kind === 'final') return startFailed(world, now, refused.message);
   const wait = refused ? refused.retryAt.getTime() - now.getTime() : 0;
@@ -89,10 +82,9 @@ function planPending(world: Startable, now: Date, { waiting }: Observation): Pla
 }
 
 /** The agent answers: this run is written down as running in this very pod, and then it is. */
-function claim(world: Startable, now: Date, channel: ChannelView, hello: NonNullable<ChannelView['hello']>): Plan {
-  const { pod, run, sandboxClass, request, text } = world;
-  if (!pod) throw new Error('a channel has a pod');
-  if (!hello.gvisor && sandboxClass.spec.runtimeClassName.startsWith('gvisor'))
+function claim(world: Startable, now: Date, { pod, channel }: WaitingSandbox, warm: boolean): Plan {
+  const { run, sandboxClass, request, text } = world;
+  if (!channel.hello?.gvisor && sandboxClass.spec.runtimeClassName.startsWith('gvisor'))
     return startFailed(world, now, 'the sandbox does not run under gVisor, although its RuntimeClass says so');
   const status = waitingStatus(world, now, 'Running', '', {
     startTime: now.toISOString(),
@@ -101,9 +93,9 @@ function claim(world: Startable, now: Date, channel: ChannelView, hello: NonNull
       podName: pod.metadata.name,
       podUID: pod.metadata.uid,
       ...(pod.spec.nodeName && { nodeName: pod.spec.nodeName }),
-      warm: false,
+      warm,
       runtimeClassName: sandboxClass.spec.runtimeClassName,
-      kernel: hello.kernel,
+      ...(channel.hello && { kernel: channel.hello.kernel }),
       network: sandboxClass.spec.network,
     },
   });

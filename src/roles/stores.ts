@@ -1,25 +1,42 @@
 /** The watch caches, and how each object is cut down before it is kept. */
 
 import type { CodeRun } from '../api/coderun.ts';
+import { LABEL_CLASS } from '../api/group.ts';
 import type { KubernetesObject, Pod } from '../api/object.ts';
 import { isFinalReason } from '../api/reasons.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
-import { PODS_BY_RUN, runKeyOf, type Stores } from '../controllers/coderun.ts';
+import type { SandboxPool } from '../api/sandboxpool.ts';
+import { PODS_BY_RUN, runKeyOf } from '../controllers/coderun.ts';
 import type { NetworkPolicy } from '../controllers/network.ts';
+import type { Stores } from '../controllers/stores.ts';
+import { isAdopted, PODS_BY_POOL, POOLED_PODS_BY_CLASS, poolKeyOf, RUNS_BY_POD } from '../controllers/waiting.ts';
 import { reasonOf } from '../core/coderun.ts';
+import { joinKey } from '../runtime/keys.ts';
 import { Store } from '../runtime/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
+const maybe = (key: string | undefined): string[] => (key === undefined ? [] : [key]);
+
 export const createStores = (logger: Logger): Stores => ({
-  runs: new Store<CodeRun>({ logger, transform: cutRun }),
-  pods: new Store<Pod, typeof PODS_BY_RUN>({
+  runs: new Store<CodeRun, typeof RUNS_BY_POD>({
     logger,
-    transform: cutPod,
-    indexes: { [PODS_BY_RUN]: (pod) => [runKeyOf(pod) ?? []].flat() },
+    transform: cutRun,
+    indexes: { [RUNS_BY_POD]: ({ status }) => maybe(status?.sandbox?.podUID) },
   }),
+  pods: new Store<Pod, keyof typeof POD_INDEXES>({ logger, transform: cutPod, indexes: POD_INDEXES }),
+  pools: new Store<SandboxPool>({ logger, transform: withoutManagedFields }),
   classes: new Store<SandboxClass>({ logger }),
   policies: new Store<NetworkPolicy>({ logger, transform: withoutManagedFields }),
 });
+
+const POD_INDEXES = {
+  [PODS_BY_RUN]: (pod: Pod) => maybe(runKeyOf(pod)),
+  [PODS_BY_POOL]: (pod: Pod) => maybe(poolKeyOf(pod)),
+  [POOLED_PODS_BY_CLASS]: (pod: Pod) =>
+    poolKeyOf(pod) && !isAdopted(pod)
+      ? [joinKey(pod.metadata.namespace, pod.metadata.labels?.[LABEL_CLASS] ?? '')]
+      : [],
+};
 
 function withoutManagedFields<T extends KubernetesObject>(object: T): T {
   delete (object.metadata as { managedFields?: unknown }).managedFields;

@@ -2,10 +2,9 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Reason } from '../api/reasons.ts';
-import type { ControllerMetrics } from '../runtime/controller.ts';
-import type { WorkQueue, WorkQueueMetrics } from '../runtime/workqueue.ts';
 
-const FAST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Of what takes milliseconds, in seconds. */
+export const FAST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const LONG_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600];
 
 /** What is counted about runs. */
@@ -74,93 +73,6 @@ export function leaderGauge(register: Registry, lease: string): (isLeader: boole
   });
   gauge.set({ name: lease }, 0);
   return (isLeader) => gauge.set({ name: lease }, isLeader ? 1 : 0);
-}
-
-export function controllerMetrics(register: Registry, controller: string): ControllerMetrics {
-  const registers = [register];
-  const labelNames = ['controller'];
-  const name = (suffix: string) => `controller_runtime_${suffix}`;
-  const total = new Counter({
-    name: name('reconcile_total'),
-    help: 'Reconciliations, by result.',
-    labelNames: [...labelNames, 'result'],
-    registers,
-  });
-  const errors = new Counter({
-    name: name('reconcile_errors_total'),
-    help: 'Failed reconciliations.',
-    labelNames,
-    registers,
-  });
-  const terminal = new Counter({
-    name: name('terminal_reconcile_errors_total'),
-    help: 'Reconciliations that failed for good.',
-    labelNames,
-    registers,
-  });
-  const time = new Histogram({
-    name: name('reconcile_time_seconds'),
-    help: 'Duration of reconciliations.',
-    labelNames,
-    buckets: FAST_BUCKETS,
-    registers,
-  });
-  const active = new Gauge({ name: name('active_workers'), help: 'Reconciliations going on.', labelNames, registers });
-  const maximum = new Gauge({ name: name('max_concurrent_reconciles'), help: 'Workers.', labelNames, registers });
-  for (const result of ['success', 'requeue_after', 'requeue', 'error']) total.inc({ controller, result }, 0);
-  errors.inc({ controller }, 0);
-  terminal.inc({ controller }, 0);
-  return {
-    maxConcurrent: (workers) => maximum.set({ controller }, workers),
-    active: (workers) => active.set({ controller }, workers),
-    reconciled: (result, seconds) => {
-      total.inc({ controller, result });
-      time.observe({ controller }, seconds);
-    },
-    failed: () => errors.inc({ controller }),
-    failedTerminally: () => terminal.inc({ controller }),
-  };
-}
-
-export function workQueueMetrics(register: Registry, queueName: string): WorkQueueMetrics {
-  const registers = [register];
-  const labelNames = ['name'];
-  const labels = { name: queueName };
-  const adds = new Counter({ name: 'workqueue_adds_total', help: 'Keys added.', labelNames, registers });
-  const retries = new Counter({ name: 'workqueue_retries_total', help: 'Keys tried again.', labelNames, registers });
-  const seconds = (name: string, help: string) =>
-    new Histogram({ name, help, labelNames, buckets: FAST_BUCKETS, registers });
-  const queued = seconds('workqueue_queue_duration_seconds', 'How long keys were queued.');
-  const worked = seconds('workqueue_work_duration_seconds', 'How long keys were in work.');
-  adds.inc(labels, 0);
-  retries.inc(labels, 0);
-  return {
-    added: () => adds.inc(labels),
-    retried: () => retries.inc(labels),
-    queueDuration: (duration) => queued.observe(labels, duration),
-    workDuration: (duration) => worked.observe(labels, duration),
-  };
-}
-
-/** The gauges that are read from the queue itself. */
-export function workQueueGauges(register: Registry, name: string, queue: WorkQueue): void {
-  const gauge = (suffix: string, help: string, value: () => number) =>
-    new Gauge({
-      name: `workqueue_${suffix}`,
-      help,
-      labelNames: ['name'],
-      registers: [register],
-      collect() {
-        this.set({ name }, value());
-      },
-    });
-  gauge('depth', 'Keys queued.', () => queue.depth);
-  gauge('unfinished_work_seconds', 'Time that keys have been in work, added up.', () => queue.unfinishedSeconds);
-  gauge(
-    'longest_running_processor_seconds',
-    'Time that the oldest key has been in work.',
-    () => queue.longestRunningSeconds,
-  );
 }
 
 /** What the gateway counts: requests by the pattern of their route, and those that are held. */

@@ -15,7 +15,7 @@ import { quickstart } from './quickstart.ts';
 import { statusOf } from './status.ts';
 import { up } from './up.ts';
 
-export const USAGE = `npm run quickstart [-- --context NAME [--operator-image REF --sandbox-image REF]]
+const USAGE = `npm run quickstart [-- --context NAME [--operator-image REF --sandbox-image REF]]
     From nothing to code that has run in a sandbox: the cluster, the operator and the gateway in it, an example.
     --context installs into an existing cluster of your kubeconfig instead.
 

@@ -46,7 +46,7 @@ export function createContext(options: ContextOptions = {}): Context {
       `Set CODERUN_CLUSTER_HOME to a path of at most ${LONGEST_ROOT} bytes.`,
     );
   }
-  for (const folder of [paths.bin, paths.steps, paths.logs, paths.run]) mkdirSync(folder, { recursive: true });
+  makeFolders(paths);
   linkTools(paths);
   const signal = options.signal ?? new AbortController().signal;
   const systemFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
@@ -64,6 +64,18 @@ export function createContext(options: ContextOptions = {}): Context {
     run: (command, args, more = {}) =>
       runCommand(command, args, { signal, ...more, env: { ...environment, ...more.env } }),
   };
+}
+
+function makeFolders(paths: Paths): void {
+  try {
+    for (const folder of [paths.bin, paths.steps, paths.logs, paths.run]) mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new ClusterError(
+      `${paths.root} can't be written to`,
+      'Set CODERUN_CLUSTER_HOME to a folder that can.',
+      error,
+    );
+  }
 }
 
 export function cacheRoot(environment: Readonly<NodeJS.ProcessEnv>): string {

@@ -4,12 +4,16 @@ import { rm } from 'node:fs/promises';
 import type { Context } from './context.ts';
 import { findEngine, stopPrivateEngine } from './engine.ts';
 import { deleteCluster } from './kind.ts';
+import { rememberedProcesses } from './processes.ts';
 
 export async function down(context: Context): Promise<void> {
+  const { progress, paths } = context;
   const engine = await findEngine(context);
-  context.progress.expect(engine === undefined ? 1 : 2);
-  if (engine !== undefined) await context.progress.step('Delete the cluster', () => deleteCluster(context, engine));
   // Also where no engine answers: a relay may be left.
-  await context.progress.step('End the private engine and its relays', () => stopPrivateEngine(context));
-  await rm(context.paths.run, { recursive: true, force: true });
+  const ours = rememberedProcesses(paths.run).length > 0;
+  progress.expect((engine === undefined ? 0 : 1) + (ours ? 1 : 0));
+  if (engine !== undefined) await progress.step('Delete the cluster', () => deleteCluster(context, engine));
+  if (ours) await progress.step('End the private engine and its relays', () => stopPrivateEngine(context));
+  await rm(paths.run, { recursive: true, force: true });
+  progress.say(`The cluster is down. What was built is kept in ${paths.root}`);
 }

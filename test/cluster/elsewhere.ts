@@ -45,9 +45,10 @@ export async function quickstartElsewhere(context: Context, options: ElsewhereOp
   }
   const target = targetOf(context, contextName);
   const shown: string[] = [];
+  context.progress.expect(1);
+  await runStages(context, [reachStage(contextName, target.kubectl)]);
   const { stages, images } = givenImages(options) ?? (await localImages(context, contextName));
   const all = [
-    reachStage(contextName, target.kubectl),
     ...stages,
     ...installStages(context, target, images),
     helloStage(context, target, shown),

@@ -1,6 +1,6 @@
 /** The container engine: the user's Docker where it answers, else a private one in namespaces that no packet leaves. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -38,7 +38,7 @@ export async function findEngine(context: Context): Promise<Engine | undefined> 
   return (await answers(context, userEngine)) ? userEngine : undefined;
 }
 
-export async function answers(context: Context, engine: Engine): Promise<boolean> {
+async function answers(context: Context, engine: Engine): Promise<boolean> {
   try {
     const format = '{{.Server.Version}}';
     await context.run('docker', ['version', '--format', format], { env: engine.environment, timeout: 10_000 });
@@ -56,22 +56,33 @@ export function requireRoot(context: Context): void {
   );
 }
 
+const relayOf = (port: number): string => `relay-${port}`;
+
+/** Does our engine run, and the relays that lead to it? */
+export const isPrivateEngineUp = (context: Context): boolean =>
+  [UNSHARE, ...portsOf(context).map(relayOf)].every((name) => runningProcess(context.paths.run, name) !== undefined);
+
+/** Starts what of it doesn't run: the engine, the relays. */
 export async function startPrivateEngine(context: Context): Promise<Engine> {
-  const { run, engineData, engineSocket, sources, logs } = context.paths;
-  for (const name of rememberedProcesses(run)) await stopProcess(run, name, 0); // Left by an engine that has ended.
-  await requireFreePorts(context);
+  const { run, engineData, sources, logs } = context.paths;
   const log = join(logs, 'engine.log');
-  const mode = hasCapability(CAP_SYS_RESOURCE) ? [] : ['compat'];
-  const namespaces = ['--net', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child'];
-  const first = [join(sources, 'engine.sh'), run, engineData, portsOf(context).join(' '), ...mode];
-  startProcess(run, UNSHARE, 'unshare', [...namespaces, ...first], log, context.environment);
+  const start = (name: string, command: string, args: string[]) =>
+    startProcess(run, name, command, args, log, context.environment);
+  if (!runningProcess(run, UNSHARE)) {
+    for (const name of rememberedProcesses(run)) await stopProcess(run, name, 0); // Left by an engine that has ended.
+    await requireFreePorts(context);
+    const mode = hasCapability(CAP_SYS_RESOURCE) ? [] : ['compat'];
+    const namespaces = ['--net', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child'];
+    const first = [join(sources, 'engine.sh'), run, engineData, portsOf(context).join(' '), ...mode];
+    start(UNSHARE, 'unshare', [...namespaces, ...first]);
+  }
+  for (const port of portsOf(context)) {
+    if (runningProcess(run, relayOf(port))) continue;
+    const listen = `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,nodelay`;
+    start(relayOf(port), 'socat', [listen, `UNIX-CONNECT:${run}/${port}.sock`]);
+  }
   const engine = privateEngine(context);
   await waitForAnswer(context, engine, log);
-  for (const port of portsOf(context)) {
-    const listen = `TCP-LISTEN:${port},bind=127.0.0.1,reuseaddr,fork,nodelay`;
-    startProcess(run, `relay-${port}`, 'socat', [listen, `UNIX-CONNECT:${run}/${port}.sock`], log, context.environment);
-  }
-  if (!existsSync(engineSocket)) throw new Error(`the engine answers, but ${engineSocket} is missing`);
   return engine;
 }
 
@@ -109,12 +120,13 @@ function hasCapability(bit: bigint): boolean {
 
 const portsOf = ({ ports }: Context): number[] => [ports.apiServer, ports.gateway];
 
-export async function requireFreePorts(context: Context): Promise<void> {
-  for (const port of portsOf(context)) {
+export async function requireFreePorts({ ports }: Context): Promise<void> {
+  const variables = { CODERUN_API_PORT: ports.apiServer, CODERUN_GATEWAY_PORT: ports.gateway };
+  for (const [variable, port] of Object.entries(variables)) {
     if (await isFree(port)) continue;
     throw new ClusterError(
       `Port ${port} on 127.0.0.1 is taken by another program.`,
-      `See which (\`ss -ltnp 'sport = :${port}'\`) and end it, or set ${port === context.ports.gateway ? 'CODERUN_GATEWAY_PORT' : 'CODERUN_API_PORT'} to a free port; then run the same command again.`,
+      `See which (\`ss -ltnp 'sport = :${port}'\`) and end it, or set ${variable} to a free port; then run this again.`,
     );
   }
 }

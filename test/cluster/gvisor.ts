@@ -8,7 +8,7 @@ import type { Context } from './context.ts';
 import { GVISOR, goStep } from './go-modules.ts';
 import type { Stage } from './stages.ts';
 
-export const GVISOR_FOLDER = '/opt/gvisor';
+const GVISOR_FOLDER = '/opt/gvisor';
 const STAMP = join(GVISOR_FOLDER, '.built-from');
 const PROGRAMS = ['runsc', 'containerd-shim-runsc-v1'];
 const CONFIGURATIONS = ['runsc.toml', 'runsc-nonet.toml'];

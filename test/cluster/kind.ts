@@ -27,7 +27,7 @@ export async function nodesOf(context: Context, engine: Engine): Promise<string[
 export async function apiServerAnswers(kubectl: Kubectl, tries: number): Promise<boolean> {
   for (let left = tries; left > 0; left -= 1) {
     try {
-      await kubectl(['get', '--raw', '/readyz', '--request-timeout=5s'], { timeout: 10_000 });
+      await kubectl(['get', '--raw', '/readyz', '--request-timeout=2s'], { timeout: 10_000 });
       return true;
     } catch {
       if (left > 1) await sleep(500);
@@ -50,7 +50,7 @@ export function clusterStage(
       'The log ends with what the node said. `npm run cluster -- down` clears up; then run the same command again.',
     async done() {
       const present = await nodesOf(context, engine());
-      if (present.length === 0 || present.length < (nodes ?? 1)) return undefined;
+      if (present.length === 0 || present.length < (nodes ?? 1) || existsSync(unfinished(context))) return undefined;
       await ensureKubeconfig(context, engine());
       return (await apiServerAnswers(kubectl, 20)) ? `already running, ${present.length} node(s)` : undefined;
     },
@@ -74,39 +74,36 @@ async function createCluster(
   nodeImage: string,
   nodes: number,
   detail: (text: string) => void,
-) {
+): Promise<void> {
   const { repository, run, kubeconfig, logs } = context.paths;
-  const config = join(run, 'kind-config.yaml');
   const log = join(logs, 'cluster.log');
+  const config = join(run, 'kind-config.yaml');
+  const given = await readFile(join(repository, 'kind-config.yaml'), 'utf8');
+  await writeFile(config, kindConfig(given, nodes, context.ports));
   await writeFile(log, '');
-  await writeFile(
-    config,
-    kindConfig(await readFile(join(repository, 'kind-config.yaml'), 'utf8'), nodes, context.ports),
-  );
+  await writeFile(unfinished(context), '');
   const options = { env: engine.environment, log, onLine: detail };
   const where = ['--name', CLUSTER_NAME, '--kubeconfig', kubeconfig];
+  const what = ['--config', config, '--image', nodeImage, '--retain'];
   try {
-    await context.run(
-      'kind',
-      ['create', 'cluster', ...where, '--config', config, '--image', nodeImage, '--retain'],
-      options,
-    );
+    await context.run('kind', ['create', 'cluster', ...where, ...what], options);
   } catch (error) {
-    const journal = [
-      'exec',
-      `${CLUSTER_NAME}-control-plane`,
-      'journalctl',
-      '--no-pager',
-      '--lines=100',
-      '--unit=kubelet',
-    ];
-    await context.run('docker', journal, { ...options, timeout: 30_000 }).catch(() => {});
-    await deleteCluster(context, engine).catch(() => {});
+    const journal = ['journalctl', '--no-pager', '--lines=100', '--unit=kubelet'];
+    const ask = ['exec', `${CLUSTER_NAME}-control-plane`, ...journal];
+    await context.run('docker', ask, { ...options, timeout: 30_000 }).catch(() => {});
     throw error;
   }
+  await finishCluster(context, log, detail);
+  await rm(unfinished(context));
+}
+
+/** Is there while a cluster is being made: one that an interrupt left is not taken for whole. */
+const unfinished = (context: Context): string => join(context.paths.run, 'cluster.unfinished');
+
+async function finishCluster(context: Context, log: string, detail: (text: string) => void): Promise<void> {
   const kubectl = kubectlOf(context);
   detail('waiting for the nodes');
-  await kubectl(['wait', '--for=condition=Ready', 'node', '--all', '--timeout=180s'], { log });
+  await kubectl(['wait', '--for=condition=Ready', 'node', '--all', '--timeout=180s'], { log, timeout: 190_000 });
   detail('waiting for the network');
   const system = ['--namespace', 'kube-system'];
   const workloads = await kubectl([...system, 'get', 'daemonsets,deployments', '-o', 'name'], { log });
@@ -115,7 +112,7 @@ async function createCluster(
   }
   // With workers, kind keeps pods off the control plane: here it takes them too, so that one node may be lost.
   await kubectl(['taint', 'node', '--all', 'node-role.kubernetes.io/control-plane-'], { log }).catch(() => {});
-  await kubectl(['apply', '-f', join(repository, 'deploy/base/runtime-classes.yaml')], { log });
+  await kubectl(['apply', '-f', join(context.paths.repository, 'deploy/base/runtime-classes.yaml')], { log });
 }
 
 /** A cluster that kind made by hand has its kubeconfig elsewhere. */

@@ -17,7 +17,7 @@ const CONTROL_PLANE = ['kube-apiserver', 'kube-controller-manager', 'kube-schedu
 const LINES = '300';
 
 /** Commands whose output is wanted, by component; files of our own otherwise. */
-export function logCommand(context: Context, component: string, follow: boolean): string[] | undefined {
+function logCommand(context: Context, component: string, follow: boolean): string[] | undefined {
   const followed = follow ? ['--follow'] : [];
   const kubectl = ['kubectl', ...clusterFlags(context)];
   if (DEPLOYMENTS.includes(component)) {

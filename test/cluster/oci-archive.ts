@@ -16,7 +16,7 @@ export interface ImageConfig {
 }
 
 /** Go's names of the processors that Node names otherwise. */
-export const GO_ARCHITECTURE: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
+const GO_ARCHITECTURE: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 /** Makes `archive`, which `ctr images import` takes, from `rootTar`. */
 export async function writeOciArchive(

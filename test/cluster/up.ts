@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { asStage, type CachedStep, isCurrent } from './cached-step.ts';
 import type { Context } from './context.ts';
 import { canPull, hasImage, importRoot } from './docker.ts';
-import { type Engine, findEngine, requireRoot, startPrivateEngine } from './engine.ts';
+import { type Engine, findEngine, isPrivateEngineUp, requireRoot, startPrivateEngine } from './engine.ts';
 import { ClusterError } from './errors.ts';
 import { GVISOR, goStep, KIND, KUBECTL } from './go-modules.ts';
 import { gvisorStage, hasForeignGVisor } from './gvisor.ts';
@@ -46,7 +46,7 @@ export async function up(context: Context, options: UpOptions = {}): Promise<Sit
   const build = buildStages(context, { published, found, images: options.images ?? false });
   const start = [
     gvisorStage(context),
-    ...(found === undefined ? [engineStage] : []),
+    ...(found?.kind === 'user' ? [] : [engineStage]),
     ...nodeStages(context, known, published, options.nodes),
     ...(options.after?.(known) ?? []),
   ];
@@ -118,6 +118,7 @@ function privateEngineStage(context: Context, started: (engine: Engine) => void)
   return {
     title: 'Start a private container engine, which no packet leaves',
     remedy: '`npm run cluster -- logs engine` shows what dockerd said.',
+    done: async () => (isPrivateEngineUp(context) ? 'already running' : undefined),
     run: async () => started(await startPrivateEngine(context)),
   };
 }

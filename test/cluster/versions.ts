@@ -8,7 +8,7 @@ export const CRI_TOOLS = '1.36.0';
 export const KIND = '0.33.0';
 export const NETWORK_POLICIES = '0.8.0';
 export const GVISOR = '20260905';
-export const GVISOR_MODULE = '0.0.0-20260905035102-160fafc42237';
+const GVISOR_MODULE = '0.0.0-20260905035102-160fafc42237';
 
 /** Which module of `build/` pins which version, by the module path in its go.mod. */
 export const PINNED_MODULES: Readonly<Record<string, { module: string; version: string }>> = {

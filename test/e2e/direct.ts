@@ -2,7 +2,6 @@
 
 import { randomBytes } from 'node:crypto';
 import type { V1Container } from '@kubernetes/client-node';
-import type { CodeRun } from '../../src/api/coderun.ts';
 import { SANDBOX_CLASSES } from '../../src/api/group.ts';
 import type { NewPod, Pod } from '../../src/api/object.ts';
 import type { SandboxClass } from '../../src/api/sandboxclass.ts';
@@ -24,14 +23,15 @@ export const containerOf = (pod: NewPod): V1Container => {
 export async function directPod(namespace: string, code: string, env: Record<string, string> = {}): Promise<NewPod> {
   const sandboxClass = await kube.get<SandboxClass>(SANDBOX_CLASSES, undefined, 'default');
   const name = `direct-${randomBytes(4).toString('hex')}`;
-  const metadata = { name, namespace, uid: name, resourceVersion: '', creationTimestamp: '' };
-  const run = { apiVersion: '', kind: 'CodeRun', metadata, spec: {} } as unknown as CodeRun;
   const pod = sandboxPod({
-    run,
+    name,
+    namespace,
+    owner: { apiVersion: '', kind: '', name, uid: '' },
+    labels: {},
     sandboxClass,
-    request: { timeoutSeconds: 60, command: undefined, cpu: 1, memory: 512 * 2 ** 20 },
+    resources: { cpu: 1, memory: 512 * 2 ** 20 },
     agentCommand: ['python3', '-I', '-c', code],
-    pendingTimeoutSeconds: 60,
+    deadlineSeconds: 120,
   });
   pod.metadata = { ...pod.metadata, labels: {}, ownerReferences: [] };
   containerOf(pod).env = Object.entries(env).map(([key, value]) => ({ name: key, value }));

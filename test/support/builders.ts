@@ -4,11 +4,12 @@ import type { V1PodStatus } from '@kubernetes/client-node';
 import type { CodeRun, CodeRunSpecInput, CodeRunStatus } from '../../src/api/coderun.ts';
 import { CodeRunSpec } from '../../src/api/coderun.ts';
 import { succeededCondition } from '../../src/api/conditions.ts';
-import { API_VERSION } from '../../src/api/group.ts';
+import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL } from '../../src/api/group.ts';
 import { podName } from '../../src/api/names.ts';
 import type { Pod } from '../../src/api/object.ts';
 import type { Reason } from '../../src/api/reasons.ts';
 import { type SandboxClass, SandboxClassSpec } from '../../src/api/sandboxclass.ts';
+import { type SandboxPool, SandboxPoolSpec } from '../../src/api/sandboxpool.ts';
 import type { World } from '../../src/core/plan.ts';
 import type { ChannelView } from '../../src/sandbox/channels.ts';
 import type { AgentEvent } from '../../src/sandbox/protocol.ts';
@@ -56,6 +57,7 @@ export const aClass = (spec: Partial<SandboxClassSpec> = {}, name = 'default'): 
   kind: 'SandboxClass',
   metadata: {
     name,
+    generation: 1,
     uid: '33333333-3333-4333-8333-333333333333',
     resourceVersion: '1',
     creationTimestamp: T0.toISOString(),
@@ -134,6 +136,7 @@ export const aWorld = (more: Partial<World> = {}): World => ({
   pod: undefined,
   refusedPod: undefined,
   channel: undefined,
+  waiting: undefined,
   journal: undefined,
   firstSeen: T0,
   agentCommand: ['python3', 'agent'],
@@ -141,3 +144,28 @@ export const aWorld = (more: Partial<World> = {}): World => ({
   settings: { pendingTimeoutSeconds: 300, imagePullGraceSeconds: 60, timeoutGraceSeconds: 5 },
   ...more,
 });
+
+export const aPool = (spec: Partial<SandboxPoolSpec> = {}, more: Partial<SandboxPool> = {}): SandboxPool => ({
+  apiVersion: API_VERSION,
+  kind: 'SandboxPool',
+  metadata: {
+    name: 'warm',
+    namespace: 'tenant',
+    uid: '44444444-4444-4444-8444-444444444444',
+    resourceVersion: '1',
+    generation: 1,
+    creationTimestamp: T0.toISOString(),
+  },
+  spec: SandboxPoolSpec.parse({ className: 'default', ...spec }),
+  ...more,
+});
+
+/** A sandbox of the pool of `aPool`, as a watch shows it. */
+export const aPooledPod = (name: string, status: V1PodStatus = running, metadata: Partial<Pod['metadata']> = {}): Pod =>
+  aPod(status, {
+    name,
+    uid: `uid-of-${name}`,
+    labels: { [LABEL_POOL]: 'warm', [LABEL_CLASS_GENERATION]: '1' },
+    ownerReferences: [],
+    ...metadata,
+  });

@@ -81,6 +81,7 @@ REPORT_FD = 1000
 
 # --- Text -------------------------------------------------------------------------------------------------------------
 
+codecs.lookup('utf-16-le')  # now, and not from the disk while somebody waits
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
 
 
@@ -365,21 +366,19 @@ def memory_file(content: bytes) -> int:
 
 def open_beneath(folder: int, path: str, flags: int, make_folders: bool = False) -> int:
     """Opens a path below the folder part by part, so that no symbolic link is followed."""
-    *parents, name = path.split('/')
-    within = os.dup(folder)
+    part, _, rest = path.partition('/')
+    if not rest:
+        return os.open(part, flags | os.O_NOFOLLOW, 0o644, dir_fd=folder)
+    if make_folders:
+        try:
+            os.mkdir(part, dir_fd=folder)
+        except FileExistsError:
+            pass
+    inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
     try:
-        for parent in parents:
-            if make_folders:
-                try:
-                    os.mkdir(parent, dir_fd=within)
-                except FileExistsError:
-                    pass
-            inner = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=within)
-            os.close(within)
-            within = inner
-        return os.open(name, flags | os.O_NOFOLLOW, 0o644, dir_fd=within)
+        return open_beneath(inner, rest, flags, make_folders)
     finally:
-        os.close(within)
+        os.close(inner)
 
 
 # --- Runner: waiting --------------------------------------------------------------------------------------------------
@@ -399,22 +398,28 @@ def live_as_runner(workspace: str, preload: list[str], gvisor: bool) -> None:
     keep_intact()
     gc.collect()
     gc.freeze()  # so that the collection at a program's end is of its own objects only
+    compile_program('0', '')  # what has run once runs faster
     present = limit_resources()
     os.chdir(workspace)
-    report(ready=processor_seconds())
-    order = b''.join(iter(lambda: os.read(0, MIB), b''))
-    if not order:
-        os._exit(0)  # the agent has ended
-    perform(json.loads(order), workspace, present)
+    folder = os.open('.', os.O_RDONLY | os.O_DIRECTORY)
+    report(ready=used_by_now()['processorSeconds'])
+    order = b''
+    while not order.endswith(b'\n'):
+        data = os.read(0, 64 * 1024)
+        if not data:
+            os._exit(0)  # the agent has ended
+        order += data
+    perform(json.loads(order), workspace, folder, present)
 
 
 def report(**message) -> None:
     write_all(REPORT_FD, encode_line(message))
 
 
-def processor_seconds() -> float:
+def used_by_now() -> dict:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    seconds = sum(each.ru_utime + each.ru_stime for each in used)
+    return {'processorSeconds': seconds, 'peakKib': max(each.ru_maxrss for each in used)}
 
 
 def reset_signals() -> None:
@@ -503,16 +508,16 @@ class PackageInstallFailed(Exception):
     pass
 
 
-def perform(order: dict, workspace: str, present: int) -> None:
+def perform(order: dict, workspace: str, folder: int, present: int) -> None:
     """Does what the order says and ends the process. An error on the way to the program is told like one of its own."""
     program = f'{workspace}/{order["program"]}'
     value = error = None
     try:
         limit_memory(order, present)
-        prepare_files(order)
+        prepare_files(order, folder)
         if order['packages']:
             install_packages(order, workspace)
-            report(installed=processor_seconds())
+            report(installed=used_by_now()['processorSeconds'])
         if order['stdin']:  # otherwise it is where the order came from, and at its end
             os.dup2(memory_file(order['stdin'].encode()), 0)
         if order['language'] != 'python':
@@ -523,6 +528,7 @@ def perform(order: dict, workspace: str, present: int) -> None:
     exit_code = conclude(value, error, program)
     del value, error
     finalise(workspace)
+    quietly(lambda: report(end={'exitCode': exit_code, **used_by_now()}))
     os._exit(exit_code)
 
 
@@ -532,9 +538,8 @@ def limit_memory(order: dict, present: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most + TELLING_RESERVE))
 
 
-def prepare_files(order: dict) -> None:
+def prepare_files(order: dict, folder: int) -> None:
     os.environ.update((variable['name'], variable['value']) for variable in order['env'])
-    folder = os.open('.', os.O_RDONLY | os.O_DIRECTORY)
     files = [(file['path'], binascii.a2b_base64(file['contentBase64'])) for file in order['files']]
     for path, content in [(order['program'], order['code'].encode()), *files]:
         fd = open_beneath(folder, path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, make_folders=True)
@@ -831,7 +836,7 @@ class Runner:
     def perform(self, order: dict) -> None:
         """Hands the order over. It waits for the runner, which is still ours, to read it."""
         try:
-            write_all(self.orders, encode_json(order).encode())
+            write_all(self.orders, encode_line(order))
         except BrokenPipeError:
             pass  # it has died, which the kernel tells as well
         os.close(self.orders)
@@ -901,7 +906,10 @@ class Output:
             self.read_at = NEVER
         elif len(data) < CHUNK // 8:
             self.read_at = now + PAUSE
-        return '' if self.truncated else self.decoder.decode(data, final=not data)
+        return self.decode(data)
+
+    def decode(self, data: bytes, final: bool = False) -> str:
+        return '' if self.truncated else self.decoder.decode(data, final)
 
 
 class Run:
@@ -923,7 +931,9 @@ class Run:
         self.cause: str | None = None
         self.reported_cause: str | None = None
         self.error: dict | None = None
+        self.end: tuple[int, float, int] | None = None
         self.exit: dict | None = None
+        self.exit_code = 0
 
     def take_error(self, error, cause) -> None:
         if isinstance(error, dict) and all(isinstance(error.get(name), str) for name in ERROR_BOUNDS):
@@ -931,12 +941,28 @@ class Run:
         if cause in ('OutOfMemory', 'DiskLimit') or (cause == 'PackageInstallFailed' and self.installing):
             self.reported_cause = cause
 
+    def take_end(self, end) -> None:
+        try:
+            told = END(end, 'end')
+            self.end = told['exitCode'], told['processorSeconds'], told['peakKib']
+        except Invalid:
+            pass
+
     def cause_at_end(self, exit_code: int) -> str | None:
         """Why it ended. A program that told nothing of it by itself is judged by the end of its stderr."""
         silent = self.error is None and (self.language != 'python' or exit_code < 0)
         seen = lack_told_in(self.outputs[1].tail) if silent and exit_code != 0 else None
         return self.cause or self.reported_cause or seen
 
+
+# What the runner says of itself when it is about to exit: as true as the program lets it be.
+END = record(
+    {
+        'exitCode': number(0, 255, int),
+        'processorSeconds': number(0, 2**40, int, float),
+        'peakKib': number(0, 2**40, int),
+    }
+)
 
 LACKS = {
     'OutOfMemory': re.compile(rb'cannot allocate|memoryerror|out of memory|bad_alloc|enomem', re.IGNORECASE),
@@ -1033,7 +1059,7 @@ class Agent:
             self._keep_time(now)
             self.journal.flush()
             if self._is_over(now):
-                return self._exit_code()
+                return self.run.exit_code if self.run else 0
             self._wait(now)
 
     def _is_over(self, now: float) -> bool:
@@ -1044,25 +1070,22 @@ class Agent:
             return False
         return not self.journal.waiting or now >= self.flush_until
 
-    def _exit_code(self) -> int:
-        if self.run is None or self.run.exit is None:
-            return 0
-        if self.run.exit['cause'] == 'Timeout':
-            return 124
-        code = os.waitstatus_to_exitcode(self.runner_status)
-        return code if code >= 0 else 128 - code
-
     def _keep_time(self, now: float) -> None:
         run = self.run
-        if self.runner_status is not None:
-            if run is None:
+        if run is None:
+            if self.runner_status is not None:
                 raise SystemExit('the runner ended while it waited')
-            if run.exit is None:
-                self._finish(run)
-        elif run is not None and now >= run.kill_at:
+        elif run.exit is not None:
+            pass
+        elif self.runner_status is not None:
+            self.end_processes()
+            self._finish(run, os.waitstatus_to_exitcode(self.runner_status), self.processor_seconds, self.peak_kib)
+        elif run.end is not None and not (run.artifacts or self.keep):
+            self._finish(run, *run.end)  # the kernel takes as long again to end the process, and who waits needs not
+        elif now >= run.kill_at:
             self.runner.signal(signal.SIGKILL)
             run.kill_at = now + KILL_AFTER
-        elif run is not None and now >= run.interrupt_at:
+        elif now >= run.interrupt_at:
             self._stop(run, 'Timeout', KILL_AFTER)
 
     def _stop(self, run: Run, cause: str, patience: float) -> None:
@@ -1187,12 +1210,15 @@ class Agent:
     def _read_output(self, run: Run, output: Output) -> bool:
         """Tells what there is to read. Returns whether there may be more."""
         text = output.read(time.monotonic())
-        if text and not self.journal.tell_within(output.name, {'id': run.id, output.name: text}):
-            output.truncated = True
+        self._tell_output(run, output, text)
         return text is not None and output.read_at != NEVER
 
+    def _tell_output(self, run: Run, output: Output, text: str | None) -> None:
+        if text and not self.journal.tell_within(output.name, {'id': run.id, output.name: text}):
+            output.truncated = True
+
     def _read_reports(self, run: Run) -> bool:
-        data = read_available(self.runner.reports, PIPE_SIZE)
+        data = read_available(self.runner.reports, PIPE_SIZE)  # all that the pipe can hold
         if data == b'':
             self.readable.discard(self.runner.reports)
         for line in run.reports.feed(data or b''):
@@ -1210,35 +1236,36 @@ class Agent:
             run.installing, run.used_before = False, message['installed']
         if 'error' in message:
             run.take_error(message['error'], message.get('cause'))
+        if 'end' in message:
+            run.take_end(message['end'])
         mime = message.get('result')
         if isinstance(mime, dict) and run.results < MAX_RESULTS:
             run.results += 1
             told = {name: form for name, form in mime.items() if 0 < len(name) <= 64 and isinstance(form, str)}
             self.journal.tell_within('result', {'id': run.id, 'result': {'mime': told}})
 
-    def _finish(self, run: Run) -> None:
-        """The program has ended: ends what it left behind, and tells the rest."""
+    def _finish(self, run: Run, code: int, processor_seconds: float, peak_kib: int) -> None:
+        """Tells the rest of a program that has ended, with a code that is negative for a signal."""
         duration = time.monotonic() - run.started
-        self._end_processes()
-        give_up = time.monotonic() + 1  # where something can't be ended, its output is not waited for
         for output in run.outputs:
-            while self._read_output(run, output) and time.monotonic() < give_up:
+            last = output.bytes + PIPE_SIZE  # more can't have been in the pipe
+            while self._read_output(run, output) and output.bytes <= last:
                 pass
-        while self._read_reports(run) and time.monotonic() < give_up:
-            pass
-        if run.artifacts:
-            self._tell_artifacts(run)
-        code = os.waitstatus_to_exitcode(self.runner_status)
+            self._tell_output(run, output, output.decode(b'', final=True))
+        self._read_reports(run)
+        self._tell_artifacts(run)
         stdout, stderr = run.outputs
+        cause = run.cause_at_end(code)
+        run.exit_code = 124 if cause == 'Timeout' else code if code >= 0 else 128 - code
         run.exit = {
             'exitCode': code if code >= 0 else None,
             'signal': None if code >= 0 else signal_name(-code),
-            'cause': run.cause_at_end(code),
+            'cause': cause,
             'error': run.error,
             'durationMilliseconds': round(duration * 1000),
             'usage': {
-                'cpuMilliseconds': max(0, round((self.processor_seconds - run.used_before) * 1000)),
-                'peakMemoryBytes': self.peak_kib * 1024,
+                'cpuMilliseconds': max(0, round((processor_seconds - run.used_before) * 1000)),
+                'peakMemoryBytes': peak_kib * 1024,
             },
             'output': {
                 'stdoutBytes': stdout.bytes,
@@ -1250,7 +1277,8 @@ class Agent:
         self.journal.tell({'id': run.id, 'exit': run.exit})
         self.flush_until = time.monotonic() + FLUSH_FOR
 
-    def _end_processes(self) -> None:
+    def end_processes(self) -> None:
+        """Ends what the program has left behind. Nothing of it is left when PID 1 ends, or in a namespace."""
         give_up = time.monotonic() + 2
         while self._reap() and time.monotonic() < give_up:
             for pid in [-1] if os.getpid() == 1 else descendants():
@@ -1262,6 +1290,8 @@ class Agent:
 
     def _tell_artifacts(self, run: Run) -> None:
         """Tells the files that the patterns name. By now no process is left that could change one under its reader."""
+        if not run.artifacts:
+            return
         patterns = [pattern.split('/') for pattern in run.artifacts]
         hidden = any(part.startswith('.') for pattern in patterns for part in pattern)
         named = (
@@ -1312,7 +1342,11 @@ def main() -> None:
         signal.signal(each, signal.SIG_IGN)
     gvisor = runs_in_gvisor()
     runner = Runner(workspace, preload, gvisor)
-    os._exit(Agent(runner, workspace, gvisor, keep=os.environ.get('CODERUN_KEEP') == '1').serve())
+    agent = Agent(runner, workspace, gvisor, keep=os.environ.get('CODERUN_KEEP') == '1')
+    exit_code = agent.serve()
+    if os.getpid() != 1:
+        agent.end_processes()
+    os._exit(exit_code)
 
 
 if __name__ == '__main__':

@@ -62,9 +62,9 @@ describe('RBAC', () => {
 
   const controllerEverywhere = [
     ...may('get list watch delete', 'coderuns.coderun.dev'),
-    ...may('update', 'coderuns/status.coderun.dev'),
-    ...may('get list watch', 'sandboxclasses.coderun.dev'),
-    ...may('get list watch create delete', 'pods'),
+    ...may('update', 'coderuns/status.coderun.dev', 'sandboxpools/status.coderun.dev'),
+    ...may('get list watch', 'sandboxclasses.coderun.dev', 'sandboxpools.coderun.dev'),
+    ...may('get list watch create patch delete', 'pods'),
     ...may('get create', 'pods/attach'),
     ...may('get', 'pods/log', 'configmaps'),
     ...may('get list watch create', 'networkpolicies.networking.k8s.io'),

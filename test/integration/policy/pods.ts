@@ -1,10 +1,10 @@
 /** Pods to try: the one that the controller makes, and one that nobody has locked down. */
 
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
-import { CodeRunSpec } from '../../../src/api/coderun.ts';
+import { type CodeRun, CodeRunSpec } from '../../../src/api/coderun.ts';
 import { API_VERSION } from '../../../src/api/group.ts';
-import { SandboxClassSpec } from '../../../src/api/sandboxclass.ts';
-import { sandboxPod } from '../../../src/core/pod.ts';
+import { type SandboxClass, SandboxClassSpec } from '../../../src/api/sandboxclass.ts';
+import { runPod } from '../../../src/core/sandboxes.ts';
 
 export interface TestPod {
   metadata: { name: string; labels: Record<string, string>; annotations?: Record<string, string> };
@@ -14,18 +14,15 @@ export interface TestPod {
 /** The pod of src/core/pod.ts for the class that `spec` changes. */
 export function lockedDownPod(spec: Partial<SandboxClassSpec> = {}): TestPod {
   const metadata = { name: 'r', namespace: '', uid: 'u-1', resourceVersion: '1', creationTimestamp: '' };
-  return sandboxPod({
-    run: { apiVersion: API_VERSION, kind: 'CodeRun', metadata, spec: CodeRunSpec.parse({ code: '1' }) },
-    sandboxClass: {
-      apiVersion: API_VERSION,
-      kind: 'SandboxClass',
-      metadata: { ...metadata, name: 'default' },
-      spec: SandboxClassSpec.parse({ image: 'sandbox', ...spec }),
-    },
-    request: { timeoutSeconds: 1, command: undefined, cpu: 1, memory: 2 ** 29 },
-    agentCommand: ['python3', '-c', ''],
-    pendingTimeoutSeconds: 1,
-  }) as unknown as TestPod;
+  const run: CodeRun = { apiVersion: API_VERSION, kind: 'CodeRun', metadata, spec: CodeRunSpec.parse({ code: '1' }) };
+  const sandboxClass: SandboxClass = {
+    apiVersion: API_VERSION,
+    kind: 'SandboxClass',
+    metadata: { ...metadata, name: 'default' },
+    spec: SandboxClassSpec.parse({ image: 'sandbox', ...spec }),
+  };
+  const request = { timeoutSeconds: 1, command: undefined, cpu: 1, memory: 2 ** 29 };
+  return runPod(run, sandboxClass, request, ['python3', '-c', ''], 1) as unknown as TestPod;
 }
 
 export const ordinaryPod = () => ({

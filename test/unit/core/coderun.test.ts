@@ -7,6 +7,7 @@ import {
   aClass,
   anExit,
   aPod,
+  aPooledPod,
   aRun,
   aStatus,
   aTranscript,
@@ -298,6 +299,48 @@ describe('a run that is claimed', () => {
       { reason: 'InvalidSpec' },
     ],
   ]);
+});
+
+describe('a run that a waiting sandbox is offered to', () => {
+  const offer = { pod: aPooledPod('warm-1'), channel: aChannel({ podUID: 'uid-of-warm-1' }) };
+
+  test('claims it with one write, and is executed', () => {
+    const { status, actions } = planCodeRun(aWorld({ waiting: offer }), later(1));
+    expect(status).toMatchObject({ sandbox: { podName: 'warm-1', podUID: 'uid-of-warm-1', warm: true } });
+    expect(actions).toMatchObject([{ type: 'execute', podUID: 'uid-of-warm-1' }]);
+  });
+
+  test('keeps to the pod of its own where that is being started', () => {
+    const plan = planCodeRun(aWorld({ waiting: offer, pod: aPod({ phase: 'Pending' }) }), later(1));
+    expect(plan.actions).toEqual([]);
+  });
+});
+
+describe('a run that has claimed a sandbox of a pool', () => {
+  const run = aClaimedRun();
+  const pod = aPod(undefined, { ownerReferences: [] });
+  const taken = { kernel: '', gvisor: true, run: { id: 'another', state: 'running' as const } };
+  check([
+    [
+      'makes the pod its own while the program runs',
+      { run, pod, channel: aChannel({ transcript: aTranscript() }) },
+      1,
+      { actions: ['adoptPod'] },
+    ],
+    ['makes up for a leader that died before it did', { run, pod }, 1, { actions: ['openChannel', 'adoptPod'] }],
+    [
+      'gives the claim up where the agent took the run of another leader first',
+      { run, pod, channel: aChannel({ hello: taken }) },
+      1,
+      { reason: 'Queued', actions: [], after: 0 },
+    ],
+  ]);
+
+  test('has no claim left when it was given up, so that it can be started elsewhere', () => {
+    const { status } = planCodeRun(aWorld({ run, pod, channel: aChannel({ hello: taken }) }), later(1));
+    expect(status?.sandbox?.podUID).toBeUndefined();
+    expect(status?.startTime).toBeUndefined();
+  });
 });
 
 describe('a claimed run that is cancelled', () => {

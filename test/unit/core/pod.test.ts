@@ -1,17 +1,11 @@
 import { expect, test } from 'vitest';
-import { sandboxPod } from '../../../src/core/pod.ts';
-import type { RunRequest } from '../../../src/core/request.ts';
-import { aClass, aRun, RUN_UID } from '../../support/builders.ts';
+import { adoption, poolPod, runPod } from '../../../src/core/sandboxes.ts';
+import { aClass, aPod, aPool, aRun, later, RUN_UID, T0 } from '../../support/builders.ts';
 
-const request: RunRequest = { timeoutSeconds: 30, command: undefined, cpu: 1, memory: 512 * 2 ** 20 };
+const request = { timeoutSeconds: 30, command: undefined, cpu: 1, memory: 512 * 2 ** 20 };
+const agent = ['python3', 'agent'];
 const build = (spec: Parameters<typeof aClass>[0] = {}) =>
-  sandboxPod({
-    run: aRun(),
-    sandboxClass: aClass({ runtimeClassName: 'gvisor-nonet', ...spec }),
-    request,
-    agentCommand: ['python3', 'agent'],
-    pendingTimeoutSeconds: 300,
-  });
+  runPod(aRun(), aClass({ runtimeClassName: 'gvisor-nonet', ...spec }), request, agent, 300);
 
 test('the sandbox pod is exactly this', () => {
   expect(build()).toEqual({
@@ -90,4 +84,52 @@ test('a sandbox never reserves more than its limits', () => {
   const spec = aClass().spec.resources;
   const pod = build({ resources: { ...spec, requests: { cpu: '8', memory: '64Gi' } } });
   expect(pod.spec.containers[0]?.resources?.requests).toMatchObject({ cpu: '1000m', memory: `${736 * 1024}Ki` });
+});
+
+test('the pod of a pool is that of a run, but for its name, its owner, its labels and its deadline', () => {
+  const ofRun = build();
+  const ofPool = poolPod(aPool(), aClass({ runtimeClassName: 'gvisor-nonet' }), 'warm-1', agent);
+  expect({ ...ofPool.spec, activeDeadlineSeconds: 0 }).toEqual({ ...ofRun.spec, activeDeadlineSeconds: 0 });
+  expect(ofPool.metadata).toEqual({
+    name: 'warm-1',
+    namespace: 'tenant',
+    labels: {
+      'app.kubernetes.io/managed-by': 'coderun',
+      'coderun.dev/sandbox': 'true',
+      'coderun.dev/network': 'None',
+      'coderun.dev/class': 'default',
+      'coderun.dev/pool': 'warm',
+      'coderun.dev/class-generation': '1',
+    },
+    ownerReferences: [
+      {
+        apiVersion: 'coderun.dev/v1alpha1',
+        kind: 'SandboxPool',
+        name: 'warm',
+        uid: aPool().metadata.uid,
+        controller: true,
+      },
+    ],
+  });
+});
+
+test('a pod of a pool lives long enough for the longest run that is claimed at its last moment', () => {
+  const sandboxClass = aClass({ timeoutSeconds: { default: 30, max: 600 } });
+  expect(poolPod(aPool({ maxAgeSeconds: 100 }), sandboxClass, 'warm-1', agent).spec.activeDeadlineSeconds).toBe(760);
+});
+
+test("an adopted pod is the run's own, with the deadline of the run", () => {
+  const pod = aPod();
+  pod.spec.activeDeadlineSeconds = 1000;
+  expect(adoption(aRun(), pod, 60, later(10))).toEqual({
+    metadata: {
+      uid: pod.metadata.uid,
+      labels: { 'coderun.dev/run-uid': RUN_UID },
+      ownerReferences: [
+        { apiVersion: 'coderun.dev/v1alpha1', kind: 'CodeRun', name: 'hello', uid: RUN_UID, controller: true },
+      ],
+    },
+    spec: { activeDeadlineSeconds: 100 },
+  });
+  expect(adoption(aRun(), pod, 3600, T0)).toMatchObject({ spec: { activeDeadlineSeconds: 1000 } });
 });

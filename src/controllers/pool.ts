@@ -1,0 +1,164 @@
+/** The controller of SandboxPools: gather, decide, act, and write the status on difference. */
+
+import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { LABEL_POOL, SANDBOX_POOLS } from '../api/group.ts';
+import { labelValue, shorten } from '../api/names.ts';
+import type { Pod } from '../api/object.ts';
+import type { SandboxPool, SandboxPoolStatus } from '../api/sandboxpool.ts';
+import type { PodRefusal } from '../core/plan.ts';
+import { type PoolAction, planPool } from '../core/pool.ts';
+import { isConflict, isNotFound } from '../kube/error.ts';
+import { PODS } from '../kube/resources.ts';
+import { joinKey, splitKey } from '../runtime/keys.ts';
+import type { CodeRunDeps } from './coderun.ts';
+import { classOf } from './gather.ts';
+import { ensureNetworkPolicies } from './network.ts';
+import { refusalOf } from './refusal.ts';
+import { PODS_BY_POOL } from './waiting.ts';
+
+export interface PoolDeps
+  extends Pick<
+    CodeRunDeps,
+    'kube' | 'stores' | 'channels' | 'waiting' | 'clock' | 'log' | 'epoch' | 'agentCommand' | 'wakePod'
+  > {
+  maxStarting: number;
+  pendingTimeoutSeconds: number;
+  /** Has runs that wait for a sandbox looked at again. */
+  sandboxReady: (namespace: string) => void;
+}
+
+interface PoolMemory {
+  refused: PodRefusal | undefined;
+  failures: number;
+  /** False until the pods were read from the API server itself: a watch that lags must not have too many created. */
+  isRead: boolean;
+  statusWritten: number;
+}
+
+/** Counts change with every run; they are written this often at most, in milliseconds. A changed condition is at once. */
+const COUNTS_INTERVAL = 5000;
+
+export function poolReconciler(deps: PoolDeps): (key: string) => Promise<{ after?: number }> {
+  const memories = new Map<string, PoolMemory>();
+  return async (key) => {
+    const pool = deps.stores.pools.get(key);
+    if (!pool || pool.metadata.deletionTimestamp) {
+      memories.delete(key);
+      if (!pool) await deleteOrphans(deps, key);
+      return {};
+    }
+    const memory = memories.get(key) ?? { refused: undefined, failures: 0, isRead: false, statusWritten: 0 };
+    memories.set(key, memory);
+    if (!memory.isRead) await readPods(deps, pool, memory);
+    return reconcile(deps, key, pool, memory);
+  };
+}
+
+async function reconcile(
+  deps: PoolDeps,
+  key: string,
+  pool: SandboxPool,
+  memory: PoolMemory,
+): Promise<{ after?: number }> {
+  const { stores, channels, waiting, clock, agentCommand, maxStarting, pendingTimeoutSeconds } = deps;
+  const pods = stores.pods.by(PODS_BY_POOL, joinKey(pool.metadata.namespace, labelValue(pool.metadata.name)));
+  const unclaimed = pods.filter((pod) => !waiting.isClaimed(pod));
+  const plan = planPool(
+    {
+      pool,
+      sandboxClass: classOf(stores.classes.list(), pool.spec.className),
+      sandboxes: unclaimed.map((pod) => ({ pod, channel: channels.view(pod.metadata.uid) })),
+      claimed: pods.length - unclaimed.length,
+      refusedPod: memory.refused,
+      freshName: () => `${shorten(pool.metadata.name, 50)}-${randomBytes(5).toString('hex')}`,
+      agentCommand,
+      maxStarting,
+      pendingTimeoutSeconds,
+    },
+    clock.now(),
+  );
+  // A claim between the look and the act would lose its sandbox: nothing is awaited before what is deleted is looked at.
+  await Promise.all(plan.actions.map((action) => act(deps, key, memory, action)));
+  if ((plan.status.ready ?? 0) > 0) deps.sandboxReady(pool.metadata.namespace ?? '');
+  const wait = await writeStatus(deps, pool, memory, plan.status);
+  const after = Math.min(plan.after ?? Number.POSITIVE_INFINITY, wait ?? Number.POSITIVE_INFINITY);
+  return Number.isFinite(after) ? { after } : {};
+}
+
+async function act(deps: PoolDeps, key: string, memory: PoolMemory, action: PoolAction): Promise<void> {
+  const { kube, stores, channels, epoch, wakePod, clock } = deps;
+  if (action.type === 'openChannel') {
+    const { uid, namespace = '', name } = action.pod.metadata;
+    const onChange = () => wakePod(action.pod);
+    channels.open({ podUID: uid, namespace, podName: name, limits: action.limits, epoch, onChange });
+    return;
+  }
+  if (action.type === 'deletePod') return deletePod(deps, action.pod);
+  try {
+    await ensureNetworkPolicies(kube, stores.policies, action.pod.metadata.namespace);
+    stores.pods.upsert(await kube.create<Pod>(PODS, action.pod));
+    memory.refused = undefined;
+    memory.failures = 0;
+  } catch (error) {
+    memory.isRead = false;
+    memory.refused = refusalOf(error, memory.failures++, clock.now());
+    if (!memory.refused) throw error;
+    deps.log.warn({ pool: key, err: error }, 'Could not create a sandbox for a pool');
+  }
+}
+
+/** Deletes a sandbox that no run has: one that was claimed meanwhile, by a write of its run, is that run's. */
+async function deletePod({ kube, channels, waiting, stores }: PoolDeps, pod: Pod): Promise<void> {
+  const { name, namespace, uid } = pod.metadata;
+  const current = stores.pods.get(joinKey(namespace, name));
+  if (!current || waiting.isClaimed(current)) return;
+  channels.close(uid);
+  await kube.delete(PODS, namespace, name, { uid, gracePeriodSeconds: 0 }).catch(ignoreGone);
+}
+
+async function readPods({ kube, stores }: PoolDeps, { metadata }: SandboxPool, memory: PoolMemory): Promise<void> {
+  const labelSelector = `${LABEL_POOL}=${labelValue(metadata.name)}`;
+  const { items } = await kube.list<Pod>(PODS, {
+    ...(metadata.namespace && { namespace: metadata.namespace }),
+    labelSelector,
+  });
+  for (const pod of items) stores.pods.upsert(pod);
+  memory.isRead = true;
+}
+
+/** Writes the status where it differs; returns after how many milliseconds it is to be tried again. */
+async function writeStatus(
+  { kube, stores, clock }: PoolDeps,
+  pool: SandboxPool,
+  memory: PoolMemory,
+  status: SandboxPoolStatus,
+) {
+  if (isDeepStrictEqual(pool.status, status)) return undefined;
+  const wait = memory.statusWritten + COUNTS_INTERVAL - clock.monotonic();
+  const isOnlyCounts = isDeepStrictEqual(pool.status?.conditions, status.conditions);
+  if (isOnlyCounts && wait > 0) return wait;
+  memory.statusWritten = clock.monotonic();
+  const written = await kube.replaceStatus<SandboxPool>(SANDBOX_POOLS, { ...pool, status });
+  stores.pools.upsert(written);
+  return undefined;
+}
+
+/** Sandboxes of a pool that is gone, but for those that a run has. The watch may lag, so the server is asked. */
+async function deleteOrphans(deps: PoolDeps, key: string): Promise<void> {
+  const { namespace, name } = splitKey(key);
+  const orphans = deps.stores.pods.by(PODS_BY_POOL, key).filter((pod) => !deps.waiting.isClaimed(pod));
+  if (orphans.length === 0) return;
+  const isThere = await deps.kube.get(SANDBOX_POOLS, namespace, name).then(
+    () => true,
+    (error: unknown) => {
+      if (isNotFound(error)) return false;
+      throw error;
+    },
+  );
+  if (!isThere) await Promise.all(orphans.map((pod) => deletePod(deps, pod)));
+}
+
+function ignoreGone(error: unknown): void {
+  if (!isNotFound(error) && !isConflict(error)) throw error;
+}

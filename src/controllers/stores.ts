@@ -1,0 +1,16 @@
+/** The watch caches that controllers read. */
+
+import type { CodeRun } from '../api/coderun.ts';
+import type { Pod } from '../api/object.ts';
+import type { SandboxClass } from '../api/sandboxclass.ts';
+import type { SandboxPool } from '../api/sandboxpool.ts';
+import type { Store } from '../runtime/store.ts';
+import type { NetworkPolicy } from './network.ts';
+
+export interface Stores {
+  runs: Store<CodeRun, 'pod'>;
+  pods: Store<Pod, 'run' | 'pool' | 'pooled'>;
+  pools: Store<SandboxPool>;
+  classes: Store<SandboxClass>;
+  policies: Store<NetworkPolicy>;
+}

@@ -1,0 +1,77 @@
+/** The sandboxes there are: one made for a run, and those that a pool keeps waiting. */
+
+import type { CodeRun } from '../api/coderun.ts';
+import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN } from '../api/group.ts';
+import { labelValue, podName } from '../api/names.ts';
+import type { NewPod, ObjectMeta, OwnerReference, Pod } from '../api/object.ts';
+import type { SandboxClass } from '../api/sandboxclass.ts';
+import type { SandboxPool } from '../api/sandboxpool.ts';
+import { sandboxPod } from './pod.ts';
+import { amount } from './quantity.ts';
+import type { RunRequest } from './request.ts';
+
+/** What the kubelet grants beyond a timeout before it ends the pod by itself, in seconds. */
+const DEADLINE_GRACE_SECONDS = 30;
+
+const ownedBy = (kind: string, { name, uid }: ObjectMeta): OwnerReference => ({
+  apiVersion: API_VERSION,
+  kind,
+  name,
+  uid,
+  controller: true,
+});
+
+/** The pod of a run that found no sandbox waiting. */
+export const runPod = (
+  run: CodeRun,
+  sandboxClass: SandboxClass,
+  request: RunRequest,
+  agentCommand: string[],
+  pendingTimeoutSeconds: number,
+): NewPod =>
+  sandboxPod({
+    name: podName(run.metadata),
+    namespace: run.metadata.namespace ?? '',
+    owner: ownedBy('CodeRun', run.metadata),
+    labels: { [LABEL_RUN]: run.metadata.uid },
+    sandboxClass,
+    resources: request,
+    agentCommand,
+    deadlineSeconds: pendingTimeoutSeconds + request.timeoutSeconds + DEADLINE_GRACE_SECONDS,
+  });
+
+/** A pod of a pool: as much as a run gets that asks for nothing, and time enough for the longest run at any age. */
+export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: string, agentCommand: string[]): NewPod =>
+  sandboxPod({
+    name,
+    namespace: pool.metadata.namespace ?? '',
+    owner: ownedBy('SandboxPool', pool.metadata),
+    labels: {
+      [LABEL_POOL]: labelValue(pool.metadata.name),
+      [LABEL_CLASS_GENERATION]: String(sandboxClass.metadata.generation ?? 0),
+    },
+    sandboxClass,
+    resources: {
+      cpu: amount(sandboxClass.spec.resources.default.cpu),
+      memory: amount(sandboxClass.spec.resources.default.memory),
+    },
+    agentCommand,
+    deadlineSeconds: pool.spec.maxAgeSeconds + sandboxClass.spec.timeoutSeconds.max + 2 * DEADLINE_GRACE_SECONDS,
+  });
+
+/** The patch that makes a claimed pod the run's own, and gives the kubelet the run's deadline. */
+export function adoption(run: CodeRun, pod: Pod, timeoutSeconds: number, now: Date): object {
+  const age = (now.getTime() - Date.parse(pod.metadata.creationTimestamp)) / 1000;
+  const deadline = Math.ceil(age) + timeoutSeconds + DEADLINE_GRACE_SECONDS;
+  return {
+    metadata: {
+      uid: pod.metadata.uid,
+      labels: { [LABEL_RUN]: run.metadata.uid },
+      ownerReferences: [ownedBy('CodeRun', run.metadata)],
+    },
+    spec: { activeDeadlineSeconds: Math.min(deadline, pod.spec.activeDeadlineSeconds ?? deadline) },
+  };
+}
+
+export const isOwnedBy = (pod: Pod, { metadata }: CodeRun): boolean =>
+  pod.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) ?? false;

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 import unittest.mock
 
-from support import MIB, AgentTest, encoded, load_agent
+from support import AgentTest, load_agent
 
 agent_module = load_agent()
 
@@ -17,7 +17,8 @@ class Collected(AgentTest):
     def test_files_that_a_pattern_names_come_whole_and_sorted(self):
         run = self.run_code(
             'import os\nos.makedirs("out/deep")\n'
-            'for p in ("b.txt", "a.txt", "c.png", "out/d.txt", "out/deep/e.txt"): open(p, "w").write(p)\nopen("empty.txt", "w")',
+            'for p in ("b.txt", "a.txt", "c.png", "out/d.txt", "out/deep/e.txt"): open(p, "w").write(p)\n'
+            'open("empty.txt", "w")',
             artifacts=['*.txt', 'out/**/*.txt'],
         )
         self.assertEqual(list(run.artifacts), ['a.txt', 'b.txt', 'empty.txt', 'out/d.txt', 'out/deep/e.txt'])
@@ -41,12 +42,15 @@ class Collected(AgentTest):
             'open("sparse", "wb").truncate(2**30); open("small", "w").write("x")', artifacts=['*s*', 'small']
         )
         self.assertEqual(run.artifacts, {'small': b'x', 'sparse': None})
-        self.assertEqual(run.artifact_events[-1], {'path': 'sparse', 'bytes': 2**30, 'offset': 0, 'contentBase64': None})
+        self.assertEqual(
+            run.artifact_events[-1], {'path': 'sparse', 'bytes': 2**30, 'offset': 0, 'contentBase64': None}
+        )
 
     def test_nothing_but_regular_files_of_the_workspace(self):
         run = self.run_code(
             'import os, socket\n'
-            'os.symlink("/etc/passwd", "a"); os.symlink("/etc", "b"); os.symlink("real", "c"); os.symlink(".", "loop")\n'
+            'os.symlink("/etc/passwd", "a"); os.symlink("/etc", "b"); os.symlink("real", "c")\n'
+            'os.symlink(".", "loop")\n'
             'os.mkfifo("d"); socket.socket(socket.AF_UNIX).bind("e"); open("real", "w").write("x"); os.mkdir("f")\n'
             'open("shut", "w"); os.chmod("shut", 0); os.mkdir("g"); open("g/x", "w"); os.chmod("g", 0)',
             artifacts=['*', '**/*', 'b/passwd', 'loop/real', '../*', '/etc/passwd', 'f/..'],
@@ -55,7 +59,8 @@ class Collected(AgentTest):
 
     def test_the_workspace_itself_may_become_a_link(self):
         run = self.run_code(
-            'import os, shutil\nw = os.getcwd(); os.rename(w, w + "2"); os.symlink("/etc", w)', artifacts=['passwd', 'host*']
+            'import os, shutil\nw = os.getcwd(); os.rename(w, w + "2"); os.symlink("/etc", w)',
+            artifacts=['passwd', 'host*'],
         )
         self.assertEqual(run.artifacts, {})
 
@@ -68,7 +73,8 @@ class Collected(AgentTest):
         run = self.run_code(
             'import os\n'
             'for name in (b"\\xff.x", "é\\n.x".encode(), b"-rf.x", "\\u202e.x".encode()): open(name, "w")\n'
-            'deep = "/".join(["d" * 200] * 6); os.makedirs(deep); open(deep + "/n.x", "w")',
+            'deep = "/".join(["d" * 200] * 6); os.makedirs(deep)\n'
+            'open(deep + "/n.x", "w")',
             artifacts=['*.x', '**/*.x'],
         )
         self.assertEqual(set(run.artifacts), {'\ufffd.x', 'é\n.x', '-rf.x', '\u202e.x'})

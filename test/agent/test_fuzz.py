@@ -40,7 +40,9 @@ def garbage(source: random.Random) -> bytes:
             lambda: bent_order(source),
             lambda: b'[' * source.randrange(1, 50_000),
             lambda: b'{"hello":' * source.randrange(1, 50_000),
-            lambda: b'{"hello":{"epoch":' + source.choice([b'NaN', b'Infinity', b'-0.0', b'1e999', b'9' * 5000]) + b'}}',
+            lambda: (
+                b'{"hello":{"epoch":' + source.choice([b'NaN', b'Infinity', b'-0.0', b'1e999', b'9' * 5000]) + b'}}'
+            ),
             lambda: b'{"hello":{"epoch":-1},"hello":{"epoch":-1}}',
             lambda: b'x' * source.randrange(MIB - 5, 2 * MIB),
             lambda: b'{"execute":' + json.dumps(any_value(source)).encode() + b'}',

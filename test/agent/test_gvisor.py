@@ -66,7 +66,11 @@ class Isolation(AgentTest):
         self.assertLess(run.exit['durationMilliseconds'], 10_000)
 
     def test_memory_is_limited_whatever_maps_it(self):
-        for code in ('bytearray(2**30)', 'import mmap; mmap.mmap(-1, 2**30)', '[bytearray(2**20) for _ in range(2000)]'):
+        for code in (
+            'bytearray(2**30)',
+            'import mmap; mmap.mmap(-1, 2**30)',
+            '[bytearray(2**20) for _ in range(2000)]',
+        ):
             self.assertEqual(self.run_code(code, memoryBytes=256 * MIB).exit['cause'], 'OutOfMemory', code)
 
 

@@ -65,7 +65,9 @@ class JavaScript(AgentTest):
         self.assertEqual((run.stdout, run.stderr), ('42 x\n', ''))
 
     def test_want_of_memory_is_told(self):
-        run = self.node('const a = []; while (true) a.push(new Array(1e6).fill(1.5))', memoryBytes=128 * MIB, timeoutSeconds=20)
+        run = self.node(
+            'const a = []; while (true) a.push(new Array(1e6).fill(1.5))', memoryBytes=128 * MIB, timeoutSeconds=20
+        )
         self.assertEqual(run.exit['cause'], 'OutOfMemory', run.stderr[-500:])
 
 
@@ -75,7 +77,9 @@ def wheel(name: str, version: str) -> bytes:
         archive.writestr(f'{name}.py', f'version = "{version}"')
         info = f'{name}-{version}.dist-info'
         archive.writestr(f'{info}/METADATA', f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
-        archive.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n')
+        archive.writestr(
+            f'{info}/WHEEL', 'Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n'
+        )
         archive.writestr(f'{info}/RECORD', '')
     return content.getvalue()
 
@@ -124,9 +128,7 @@ class Packages(AgentTest):
 
     def test_a_failure_is_told_and_the_program_does_not_run(self):
         for package in ('missing', 'tiny==2.0', 'source'):
-            run = self.run_code(
-                'print("ran")', packages=[package], packageIndexURL=self.index, timeoutSeconds=60
-            )
+            run = self.run_code('print("ran")', packages=[package], packageIndexURL=self.index, timeoutSeconds=60)
             self.assertEqual((run.exit['cause'], run.stdout, run.exit['exitCode']), ('PackageInstallFailed', '', 1))
             self.assertIn(package, run.stderr)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unittest
 
 from support import MIB, Agent, AgentTest, on_the_host, order
@@ -24,12 +23,16 @@ class Time(AgentTest):
         ]
         for code in table:
             run = self.run_code(code, timeoutSeconds=0.8)
-            self.assertEqual((run.exit['cause'], run.exit['signal'], run.exit['exitCode']), ('Timeout', 'SIGKILL', None))
+            self.assertEqual(
+                (run.exit['cause'], run.exit['signal'], run.exit['exitCode']), ('Timeout', 'SIGKILL', None)
+            )
             self.assertEqual(run.stdout, 'up\n')
             self.assertTrue(1700 <= run.exit['durationMilliseconds'] < 3500, run.exit)
 
     def test_the_clock_is_the_agents(self):
-        run = self.run_code('import time\ntime.time = time.monotonic = lambda: 0\ntime.sleep(2**30)', timeoutSeconds=0.3)
+        run = self.run_code(
+            'import time\ntime.time = time.monotonic = lambda: 0\ntime.sleep(2**30)', timeoutSeconds=0.3
+        )
         self.assertEqual(run.exit['cause'], 'Timeout')
 
     def test_endings_that_hang_time_out(self):
@@ -63,7 +66,9 @@ class Time(AgentTest):
 class Memory(AgentTest):
     def test_an_allocation_beyond_the_limit_fails_at_once(self):
         run = self.run_code('x = bytearray(2**30)', memoryBytes=256 * MIB)
-        self.assertEqual((run.exit['cause'], run.exit['error']['name'], run.exit['exitCode']), ('OutOfMemory', 'MemoryError', 1))
+        self.assertEqual(
+            (run.exit['cause'], run.exit['error']['name'], run.exit['exitCode']), ('OutOfMemory', 'MemoryError', 1)
+        )
         self.assertIn('line 1', run.stderr)
 
     def test_memory_up_to_the_limit_is_there(self):
@@ -99,7 +104,8 @@ class Memory(AgentTest):
         self.assertEqual((run.exit['error']['name'], run.exit['cause']), ('RecursionError', None))
         self.assertLess(len(run.stderr), 2000)
         run = self.run_code('import sys\nsys.setrecursionlimit(10**9)\nf = lambda: [*map(lambda _: f(), [1])]\nf()')
-        self.assertIn((run.exit['signal'], run.exit['cause']), [('SIGSEGV', None), (None, 'OutOfMemory')])
+        endings = (run.exit['signal'], run.exit['cause'], (run.exit['error'] or {}).get('name'))
+        self.assertTrue({'SIGSEGV', 'OutOfMemory', 'RecursionError'} & {*endings}, endings)
 
 
 class Disk(AgentTest):
@@ -120,7 +126,9 @@ class Usage(AgentTest):
         self.assertTrue(180 <= run.exit['usage']['cpuMilliseconds'] < 500, run.exit['usage'])
 
     def test_peak_memory_is_the_largest_processs(self):
-        run = self.run_code('import subprocess, sys\nsubprocess.run([sys.executable, "-c", "x = bytearray(100 * 2**20)"])')
+        run = self.run_code(
+            'import subprocess, sys\nsubprocess.run([sys.executable, "-c", "x = bytearray(100 * 2**20)"])'
+        )
         self.assertTrue(100 * MIB < run.exit['usage']['peakMemoryBytes'] < 160 * MIB, run.exit['usage'])
 
 
@@ -167,9 +175,13 @@ class Processes(AgentTest):
             '    if os.fork() == 0: time.sleep(0.05)\n'
             '    os._exit(0)\n'
             'os.wait(); time.sleep(0.3)\n'
-            'print([p for p in os.listdir("/proc") if p.isdigit() and " Z " in open(f"/proc/{p}/stat").read() and os.stat(f"/proc/{p}").st_uid == os.getuid()])'
+            'for p in filter(str.isdigit, os.listdir("/proc")):\n'
+            '    try:\n'
+            '        mine = os.stat(f"/proc/{p}").st_uid == os.getuid()\n'
+            '        if mine and " Z " in open(f"/proc/{p}/stat").read(): print(p)\n'
+            '    except OSError: pass'
         )
-        self.assertEqual(run.stdout, '[]\n')
+        self.assertEqual(run.stdout, '')
 
 
 if __name__ == '__main__':

@@ -100,7 +100,13 @@ class Bounds(AgentTest):
 
 class Pieces(unittest.TestCase):
     def test_clip_counts_as_javascript_does_and_splits_no_character(self):
-        for text, most, clipped in (('abc', 2, 'ab'), ('😀😀', 3, '😀'), ('😀', 1, ''), ('\ud800x', 5, '?x'), ('', 0, '')):
+        for text, most, clipped in (
+            ('abc', 2, 'ab'),
+            ('😀😀', 3, '😀'),
+            ('😀', 1, ''),
+            ('\ud800x', 5, '?x'),
+            ('', 0, ''),
+        ):
             self.assertEqual(agent_module.clip(text, most), clipped)
 
     def test_the_reader_finds_lines_however_they_are_cut(self):

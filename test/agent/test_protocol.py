@@ -8,7 +8,7 @@ import time
 import unittest
 
 import gvisor
-from support import MIB, Agent, AgentTest, encoded, load_agent, on_the_host, order
+from support import MIB, Agent, AgentTest, load_agent, on_the_host, order
 
 agent_module = load_agent()
 
@@ -78,7 +78,9 @@ class Conversation(AgentTest):
 
     def test_shutdown_ends_the_run_and_tells_it(self):
         with Agent() as agent:
-            agent.send(order('import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint(1)\ntime.sleep(60)'))
+            agent.send(
+                order('import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint(1)\ntime.sleep(60)')
+            )
             agent.until('stdout')
             agent.send({'shutdown': {'epoch': 1}})
             self.assertEqual(agent.until_end().exit['cause'], 'Interrupted')
@@ -162,7 +164,7 @@ class Fields(unittest.TestCase):
             agent_module.parse_command(json.dumps(given).encode())
         except agent_module.Invalid as invalid:
             return str(invalid)
-        self.fail(f'{fields} passed')
+        raise AssertionError(f'{fields} passed')
 
     def test_wrong_fields_are_refused_by_name(self):
         table = [

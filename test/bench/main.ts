@@ -1,96 +1,82 @@
 /**
- * `npm run bench`: how long things take on the cluster of `npm run cluster -- env`, beside the floor that Kubernetes and
- * gVisor set. Prints a table, and the same as JSON on the last line. Bounded: some fifty pods, one after the other.
+ * `npm run bench`: how long things take in the cluster of `npm run cluster -- env`, beside the floors that Kubernetes and
+ * gVisor set, measured in the same minutes. Prints a table, and the same as JSON on the last line. Bounded: a few hundred
+ * pods, at most twenty at a time.
  */
 
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CodeRun } from '../../src/api/coderun.ts';
-import type { ResourceType } from '../../src/api/group.ts';
-import { API_VERSION, CODE_RUNS, SANDBOX_CLASSES, SANDBOX_NAMESPACE } from '../../src/api/group.ts';
-import type { KubernetesObject, Pod } from '../../src/api/object.ts';
+import { API_VERSION, CODE_RUNS, SANDBOX_CLASSES, SANDBOX_NAMESPACE, SANDBOX_POOLS } from '../../src/api/group.ts';
+import type { Pod } from '../../src/api/object.ts';
 import { isFinalReason } from '../../src/api/reasons.ts';
 import type { SandboxClass } from '../../src/api/sandboxclass.ts';
+import type { SandboxPool } from '../../src/api/sandboxpool.ts';
 import { reasonOf } from '../../src/core/coderun.ts';
 import { createKube } from '../../src/kube/client.ts';
 import { kubeconfigCredentials } from '../../src/kube/config.ts';
+import { isAlreadyExists } from '../../src/kube/error.ts';
 import { PODS } from '../../src/kube/resources.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
+import { figuresOf, measure, type Row } from './measure.ts';
+import { Watcher } from './watcher.ts';
 
-const RUNS = 25;
+const COLD_CLASS = 'bench-cold';
 const kube = createKube(await kubeconfigCredentials({}, systemClock), { userAgent: 'coderun-bench' });
+const runs = await Watcher.open<CodeRun>(kube, CODE_RUNS, SANDBOX_NAMESPACE);
+const pods = await Watcher.open<Pod>(kube, PODS, 'default');
 
-/** Milliseconds from the creation of `object` until a watch shows it as `done`. */
-async function timeUntil<T extends KubernetesObject>(
-  type: ResourceType,
-  object: object,
-  namespace: string,
-  done: (seen: T) => boolean,
-) {
-  const abort = new AbortController();
-  const started = performance.now();
-  const created = await kube.create<T>(type, { ...object } as Parameters<typeof kube.create>[1]);
-  const { name, resourceVersion } = created.metadata;
-  const options = {
-    namespace,
-    fieldSelector: `metadata.name=${name}`,
-    resourceVersion,
-    timeoutSeconds: 60,
-    signal: abort.signal,
-  };
-  for await (const event of kube.watch<T>(type, options)) {
-    if (event.type === 'BOOKMARK' || !done(event.object)) continue;
-    const milliseconds = performance.now() - started;
-    abort.abort();
-    return { object: event.object, milliseconds };
-  }
-  throw new Error(`the watch of ${type.plural} ended before ${name} was done`);
-}
+const freshName = (): string => `bench-${randomBytes(4).toString('hex')}`;
 
 const isFinished = (run: CodeRun): boolean => {
   const reason = reasonOf(run);
   return reason !== undefined && isFinalReason(reason);
 };
 
-async function coldRun(): Promise<number> {
-  const metadata = { name: `bench-${randomBytes(4).toString('hex')}`, namespace: SANDBOX_NAMESPACE };
-  const object = {
+/** From the creation of a CodeRun until a watch shows its result. Fails where it did not run as it was meant to. */
+async function timeOfRun(isWarm: boolean): Promise<number> {
+  const name = freshName();
+  const finished = runs.until(name, isFinished);
+  const spec = { code: 'print(1)', ttlSecondsAfterFinished: 30, ...(!isWarm && { className: COLD_CLASS }) };
+  const started = performance.now();
+  await kube.create(CODE_RUNS, {
     apiVersion: API_VERSION,
     kind: 'CodeRun',
-    metadata,
-    spec: { code: 'print(1)', ttlSecondsAfterFinished: 0 },
-  };
-  const { milliseconds } = await timeUntil<CodeRun>(CODE_RUNS, object, SANDBOX_NAMESPACE, isFinished);
+    metadata: { name, namespace: SANDBOX_NAMESPACE },
+    ...{ spec },
+  });
+  const { status } = await finished;
+  const milliseconds = performance.now() - started;
+  if (status?.stdout !== '1\n' || status.sandbox?.warm !== isWarm)
+    throw new Error(`unexpected: ${JSON.stringify(status)}`);
   return milliseconds;
 }
 
 /** The least that a pod can be: the image of the sandbox, asleep under gVisor. */
-async function barePod(): Promise<number> {
-  const { spec } = await kube.get<SandboxClass>(SANDBOX_CLASSES, undefined, 'default');
-  const name = `bench-${randomBytes(4).toString('hex')}`;
-  const container = { name: 'bare', image: spec.image, command: ['sleep', '60'] };
-  const object = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, namespace: 'default' },
-    spec: {
-      runtimeClassName: 'gvisor',
-      restartPolicy: 'Never',
-      terminationGracePeriodSeconds: 0,
-      containers: [container],
-    },
+async function timeOfBarePod(image: string): Promise<number> {
+  const name = freshName();
+  const running = pods.until(name, ({ status }) => status?.phase === 'Running');
+  const container = { name: 'bare', image, command: ['sleep', '60'] };
+  const spec = {
+    runtimeClassName: 'gvisor',
+    restartPolicy: 'Never',
+    terminationGracePeriodSeconds: 0,
+    containers: [container],
   };
-  const isRunning = (pod: Pod) => pod.status?.phase === 'Running';
+  const started = performance.now();
+  await kube.create(PODS, { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, ...{ spec } });
   try {
-    return (await timeUntil<Pod>(PODS, object, 'default', isRunning)).milliseconds;
+    await running;
+    return performance.now() - started;
   } finally {
     await kube.delete(PODS, 'default', name, { gracePeriodSeconds: 0 });
   }
 }
 
-async function overHttp(): Promise<number> {
+async function timeOverHttp(): Promise<number> {
   const url = process.env['CODERUN_URL'] ?? 'http://127.0.0.1:8080';
-  const started = performance.now();
   const body = JSON.stringify({ code: 'print(1)' });
+  const started = performance.now();
   const response = await fetch(`${url}/execute`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -101,24 +87,73 @@ async function overHttp(): Promise<number> {
   return performance.now() - started;
 }
 
-async function measure(what: string, once: () => Promise<number>) {
-  await once();
-  const all: number[] = [];
-  for (let i = 0; i < RUNS; i++) {
-    all.push(await once());
-    // The kubelet looks at its pods once a second: samples must not fall into step with it.
-    await systemClock.sleep(Math.random() * 1000);
-  }
-  all.sort((a, b) => a - b);
-  const at = (share: number) => Math.round(all[Math.min(all.length - 1, Math.floor(share * all.length))] ?? Number.NaN);
-  return { what, n: all.length, min: at(0), p50: at(0.5), p95: at(0.95), max: at(1) };
+/** A write as small as the claim of a run. */
+async function timeOfStatusWrite(): Promise<number> {
+  const started = performance.now();
+  await kube.patch(
+    SANDBOX_POOLS,
+    SANDBOX_NAMESPACE,
+    'default',
+    { metadata: { annotations: { 'coderun.dev/bench': freshName() } } },
+    { strategy: 'merge' },
+  );
+  return performance.now() - started;
 }
 
-const rows = [
-  await measure('bare gVisor pod, create → Running seen', barePod),
-  await measure('cold CodeRun, create → Succeeded seen', coldRun),
-  await measure('POST /execute, cold', overHttp),
-];
-console.table(rows);
-process.stdout.write(`${JSON.stringify(rows)}\n`);
-await kube.close();
+/** Resolves once `count` sandboxes wait in the default pool. */
+async function untilWaiting(count: number): Promise<void> {
+  for (;;) {
+    const { status } = await kube.get<SandboxPool>(SANDBOX_POOLS, SANDBOX_NAMESPACE, 'default');
+    if ((status?.ready ?? 0) >= count) return;
+    await sleep(100);
+  }
+}
+
+const scaleTo = (replicas: number) =>
+  kube.patch(SANDBOX_POOLS, SANDBOX_NAMESPACE, 'default', { spec: { replicas } }, { strategy: 'merge' });
+
+/** A burst of as many runs as sandboxes wait: how long until all are done. */
+async function timeOfBurst(size: number): Promise<number> {
+  const started = performance.now();
+  await Promise.all(Array.from({ length: size }, () => timeOfRun(true)));
+  return performance.now() - started;
+}
+
+async function main(): Promise<Row[]> {
+  const { spec } = await kube.get<SandboxClass>(SANDBOX_CLASSES, undefined, 'default');
+  const cold = { apiVersion: API_VERSION, kind: 'SandboxClass', metadata: { name: COLD_CLASS }, ...{ spec } };
+  await kube.create(SANDBOX_CLASSES, cold).catch((error: unknown) => {
+    if (!isAlreadyExists(error)) throw error;
+  });
+  // The kubelet looks at its pods once a second: samples must not fall into step with it.
+  const apart = () => sleep(500 + Math.random() * 1000);
+  const rows = [
+    await measure('status-sized write', 50, timeOfStatusWrite, () => sleep(20)),
+    await measure('bare gVisor pod, create → Running seen', 20, () => timeOfBarePod(spec.image), apart),
+    await measure('cold CodeRun, create → result seen', 20, () => timeOfRun(false), apart),
+    await measure('warm CodeRun, create → result seen', 50, () => timeOfRun(true), apart),
+    await measure('POST /execute, warm', 50, timeOverHttp, apart),
+  ];
+  const burst = 20;
+  await scaleTo(burst);
+  const bursts: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    await untilWaiting(burst);
+    await sleep(2000);
+    bursts.push(await timeOfBurst(burst));
+  }
+  rows.push(figuresOf(`burst of ${burst} on a pool of ${burst}, until all are done`, bursts));
+  await scaleTo(4);
+  await kube.delete(SANDBOX_CLASSES, undefined, COLD_CLASS);
+  return rows;
+}
+
+try {
+  const rows = await main();
+  console.table(rows);
+  process.stdout.write(`${JSON.stringify(rows)}\n`);
+} finally {
+  runs.close();
+  pods.close();
+  await kube.close();
+}

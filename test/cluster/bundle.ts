@@ -11,7 +11,7 @@ const REQUIRE = "import { createRequire } from 'node:module'; const require = cr
 /** Makes the folder `dist` of the repository anew, and resolves with its path. */
 export async function makeBundle(repository: string): Promise<string> {
   const dist = join(repository, 'dist');
-  const part = `${dist}.part`;
+  const part = join(repository, '.cache/dist');
   await rm(part, { recursive: true, force: true });
   await mkdir(join(part, 'agent'), { recursive: true });
   await build({

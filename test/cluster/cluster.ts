@@ -2,7 +2,8 @@
 
 import { asStage } from './cached-step.ts';
 import { type Context, createContext, gatewayUrl } from './context.ts';
-import { ETCD, goStep, KUBERNETES } from './go-modules.ts';
+import { goStep } from './go-build.ts';
+import { ETCD, KUBERNETES } from './go-modules.ts';
 import { nodesOf } from './kind.ts';
 import { withLock } from './lock.ts';
 import { ensurePrograms } from './packages.ts';

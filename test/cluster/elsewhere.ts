@@ -9,7 +9,8 @@ import { canPull } from './docker.ts';
 import { findEngine } from './engine.ts';
 import { ClusterError } from './errors.ts';
 import { gatewayStage, helloStage } from './example.ts';
-import { goStep, KIND } from './go-modules.ts';
+import { goStep } from './go-build.ts';
+import { KIND } from './go-modules.ts';
 import {
   imageSteps,
   OPERATOR_IMAGE,

@@ -5,7 +5,8 @@ import { chmod, copyFile, mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashOfStep, resultOf } from './cached-step.ts';
 import type { Context } from './context.ts';
-import { GVISOR, goStep } from './go-modules.ts';
+import { goStep } from './go-build.ts';
+import { GVISOR } from './go-modules.ts';
 import type { Stage } from './stages.ts';
 
 const GVISOR_FOLDER = '/opt/gvisor';
@@ -33,6 +34,7 @@ export function gvisorStage(context: Context): Stage {
       await mkdir(GVISOR_FOLDER, { recursive: true });
       for (const name of CONFIGURATIONS) await replaceFile(join(context.paths.sources, 'gvisor', name), name, 0o644);
       if (hasForeignGVisor()) return;
+      await writeFile(STAMP, ''); // From now on it is ours, also if this breaks off.
       for (const name of PROGRAMS) await replaceFile(join(resultOf(context, step), name), name, 0o755);
       await writeFile(STAMP, await hashOfStep(step));
     },

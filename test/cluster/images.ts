@@ -85,10 +85,11 @@ interface ImageRecipe {
 
 function imageStage(context: Context, situation: () => Situation, reference: string, recipe: ImageRecipe): Stage {
   const name = reference.replace(/^.*\/|:.*$/g, '');
-  const madeFrom = async () =>
-    createHash('sha256')
-      .update(JSON.stringify(await recipe.inputs()))
-      .digest('hex');
+  let hash: Promise<string> | undefined;
+  const madeFrom = (): Promise<string> => {
+    hash ??= recipe.inputs().then((inputs) => createHash('sha256').update(JSON.stringify(inputs)).digest('hex'));
+    return hash;
+  };
   return {
     title: `Build the image ${reference}`,
     remedy: 'See the log: it holds what `docker build` said.',

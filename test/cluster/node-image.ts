@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { type CachedStep, resultOf, type StepTools } from './cached-step.ts';
 import type { Context } from './context.ts';
 import { nodeBaseStep, ROOT_TAR } from './debian.ts';
-import { CONTAINERD, CRI_TOOLS, goStep, KIND, KUBERNETES, moduleFolder } from './go-modules.ts';
+import { goStep, moduleFolder } from './go-build.ts';
+import { CONTAINERD, CRI_TOOLS, KIND, KUBERNETES } from './go-modules.ts';
 import { IMAGE_ARCHIVE, nodeImageSteps } from './node-images.ts';
 import * as versions from './versions.ts';
 
@@ -47,7 +48,7 @@ export function inOrder(step: CachedStep, seen = new Map<string, CachedStep>()):
 
 /** kind's files come out of its Go module, whose files are read-only. */
 async function addKindFiles(context: Context, root: string, tools: StepTools): Promise<void> {
-  const files = join(await moduleFolder(context, 'kind', 'sigs.k8s.io/kind', tools.log), 'images/base/files');
+  const files = join(await moduleFolder(context, KIND, 'sigs.k8s.io/kind', tools), 'images/base/files');
   for (const folder of ['etc', 'kind', 'usr']) {
     await context.run('cp', ['-r', '--no-preserve=mode', join(files, folder), root], { log: tools.log });
   }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { type CachedStep, resultOf, type StepTools } from './cached-step.ts';
 import type { Context } from './context.ts';
 import { nodeBaseStep, ROOT_TAR } from './debian.ts';
-import { COREDNS, ETCD, goStep, KUBERNETES, NETWORK_POLICIES } from './go-modules.ts';
+import { goStep } from './go-build.ts';
+import { COREDNS, ETCD, KUBERNETES, NETWORK_POLICIES } from './go-modules.ts';
 import { type ImageConfig, writeOciArchive } from './oci-archive.ts';
 import * as versions from './versions.ts';
 

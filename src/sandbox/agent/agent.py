@@ -33,6 +33,7 @@ import signal
 import stat
 import sys
 import time
+from contextlib import suppress
 
 # --- Bounds -----------------------------------------------------------------------------------------------------------
 
@@ -43,8 +44,8 @@ NEVER = float('inf')
 LINE_LIMIT = MIB
 
 # All lines of a run. Stdout, stderr and results have a share each, so that a flood of one takes nothing from another;
-# the exit's is kept free; artifacts come last and get all that is left, 2.5 MiB or more, a part of it for names only. More than a journal is never
-# waiting to be written: a reader that stands still holds up no program.
+# the exit's is kept free; artifacts come last and get all that is left, 2.5 MiB or more, a part of it for names only.
+# More than a journal is never waiting to be written, so that a reader who stands still holds up no program.
 JOURNAL_LIMIT = 8 * MIB
 SHARES = {'stdout': 2 * MIB, 'stderr': MIB, 'result': 2 * MIB}
 EXIT_SHARE = MIB // 2
@@ -54,6 +55,7 @@ ARTIFACT_NAMES_SHARE = MIB // 4
 CHUNK = 128 * 1024
 # Seconds between events of an output that trickles, or a program that flushes each number spends its share on frames.
 PAUSE = 0.01
+# What a pipe holds, where the kernel grants it: a flood is soon over when it comes in large pieces.
 PIPE_SIZE = MIB
 ARTIFACT_CHUNK = 384 * 1024  # of three bytes each, so that the base64 of chunks can be joined
 FORM_LIMIT = 64 * 1024
@@ -335,10 +337,8 @@ def output_pipe() -> tuple[int, int]:
     """A pipe with room for a flood between two reads, where the kernel grants it. Its reader doesn't block."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
-    try:
+    with suppress(OSError):
         fcntl.fcntl(writer, F_SETPIPE_SZ, PIPE_SIZE)
-    except OSError:
-        pass
     return reader, writer
 
 
@@ -370,10 +370,8 @@ def open_beneath(folder: int, path: str, flags: int, make_folders: bool = False)
     if not rest:
         return os.open(part, flags | os.O_NOFOLLOW, 0o644, dir_fd=folder)
     if make_folders:
-        try:
+        with suppress(FileExistsError):
             os.mkdir(part, dir_fd=folder)
-        except FileExistsError:
-            pass
     inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
     try:
         return open_beneath(inner, rest, flags, make_folders)
@@ -453,12 +451,10 @@ def set_environment(environment: dict[str, str]) -> None:
     of_image, own = os.environ.get('MPLCONFIGDIR'), environment['MPLCONFIGDIR']
     os.environ.clear()
     os.environ.update(environment)
-    try:
+    with suppress(OSError):
         os.makedirs(own, exist_ok=True)
         for name in os.listdir(of_image) if of_image else ():  # a list of fonts, which takes a second to make
             os.symlink(f'{of_image}/{name}', f'{own}/{name}')
-    except OSError:
-        pass
 
 
 def open_streams() -> None:
@@ -469,17 +465,15 @@ def open_streams() -> None:
 
 
 def import_modules(preload: list[str]) -> None:
-    global ast, importlib, io, linecache, traceback, types, weakref  # only a runner needs them, and it has the time
-    import ast, importlib.util, io, linecache, site, traceback, types, weakref
+    global ast, importlib, io, linecache, traceback, types  # only a runner needs them, and it has the time
+    import ast, importlib.util, io, linecache, site, traceback, types
 
     site.main()
     sys.dont_write_bytecode = True
     sys.meta_path.insert(0, PyplotFinder())
     for name in preload:
-        try:
+        with suppress(ImportError):  # a class may name modules that not all its images have
             importlib.import_module(name)
-        except ImportError:
-            pass  # a class may name modules that not all its images have
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
 
@@ -528,7 +522,8 @@ def perform(order: dict, workspace: str, folder: int, present: int) -> None:
     exit_code = conclude(value, error, program)
     del value, error
     finalise(workspace)
-    quietly(lambda: report(end={'exitCode': exit_code, **used_by_now()}))
+    with suppress(BaseException):
+        report(end={'exitCode': exit_code, **used_by_now()})
     os._exit(exit_code)
 
 
@@ -637,7 +632,8 @@ def tell_end(error: BaseException | None, program: str) -> int:
     """Does with an uncaught error what Python does, and reports it."""
     if error is None:
         return 0
-    quietly(lambda: sys.stderr.flush())
+    with suppress(BaseException):
+        sys.stderr.flush()
     if isinstance(error, SystemExit):
         return exit_code_of(error.code)
     frames = error.__traceback__
@@ -647,7 +643,8 @@ def tell_end(error: BaseException | None, program: str) -> int:
     described = {'name': type(error).__name__, 'value': safe_text(error, str), 'traceback': clip(told, FORM_LIMIT)}
     report(error=described, cause=cause_of(error))
     if sys.excepthook is not sys.__excepthook__:
-        quietly(lambda: sys.excepthook(type(error), error, frames))
+        with suppress(BaseException):
+            sys.excepthook(type(error), error, frames)
     else:
         write_all(2, told.encode('utf-8', 'backslashreplace'))
     return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
@@ -760,33 +757,27 @@ class PyplotFinder:
 
 def finalise(workspace: str) -> None:
     """What the interpreter does at its end as far as a program notices; the rest would only cost time."""
-    if 'threading' in sys.modules:
-        quietly(lambda: sys.modules['threading']._shutdown())
-    quietly(atexit._run_exitfuncs)
-    quietly(lambda: forget_modules(workspace))
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        quietly(lambda: stream.flush())
+    last_steps = [
+        getattr(sys.modules.get('threading'), '_shutdown', None),
+        atexit._run_exitfuncs,
+        lambda: let_go(workspace),
+        *(getattr(stream, 'flush', None) for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)),
+    ]
+    for step in last_steps:
+        with suppress(BaseException):
+            step()
 
 
-def forget_modules(workspace: str) -> None:
-    """Lets go of the program's own modules, so that files close and finalisers run, and empties those that stay."""
-    own = []
-    for name, module in list(sys.modules.items()):
-        path = str(getattr(module, '__dict__', {}).get('__file__'))
+def let_go(workspace: str) -> None:
+    """Empties the program's own modules, so that files close and finalisers run. These still find what they may call:
+    functions, classes and modules stay."""
+    staying = (types.FunctionType, types.ModuleType, type)
+    for module in list(sys.modules.values()):
+        names = getattr(module, '__dict__', {})
+        path = str(names.get('__file__'))
         if path.startswith(f'{workspace}/') and not path.startswith(f'{workspace}/.packages/'):
-            own.append(weakref.ref(module))
-            del sys.modules[name]
-    del module
+            names.update({name: None for name, value in names.items() if not issubclass(type(value), staying)})
     gc.collect()
-    for module in filter(None, (reference() for reference in own)):
-        vars(module).update(dict.fromkeys(vars(module)))
-
-
-def quietly(action) -> None:
-    try:
-        action()
-    except BaseException:
-        pass
 
 
 # --- Agent: its parts -------------------------------------------------------------------------------------------------
@@ -835,17 +826,13 @@ class Runner:
 
     def perform(self, order: dict) -> None:
         """Hands the order over. It waits for the runner, which is still ours, to read it."""
-        try:
+        with suppress(BrokenPipeError):  # if it has died, the kernel tells as well
             write_all(self.orders, encode_line(order))
-        except BrokenPipeError:
-            pass  # it has died, which the kernel tells as well
         os.close(self.orders)
 
     def signal(self, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass
 
 
 class Journal:
@@ -942,11 +929,9 @@ class Run:
             self.reported_cause = cause
 
     def take_end(self, end) -> None:
-        try:
+        with suppress(Invalid):
             told = END(end, 'end')
             self.end = told['exitCode'], told['processorSeconds'], told['peakKib']
-        except Invalid:
-            pass
 
     def cause_at_end(self, exit_code: int) -> str | None:
         """Why it ended. A program that told nothing of it by itself is judged by the end of its stderr."""
@@ -1028,6 +1013,8 @@ def fits(name: str, glob: str) -> bool:
 
 
 class Agent:
+    """PID 1: one loop over its commands, the program's outputs and reports, ended processes, and the clock."""
+
     def __init__(self, runner: Runner, workspace: str, gvisor: bool, keep: bool) -> None:
         self.runner = runner
         self.workspace = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY)  # whatever the program puts in its place
@@ -1065,10 +1052,13 @@ class Agent:
     def _is_over(self, now: float) -> bool:
         if self.run is not None and self.run.exit is None:
             return False
-        commanded = 0 in self.readable and not self.leaving
-        if commanded and (self.run is None or self.keep):
+        if self._is_wanted():
             return False
         return not self.journal.waiting or now >= self.flush_until
+
+    def _is_wanted(self) -> bool:
+        """Whether there may be another command that it would obey."""
+        return 0 in self.readable and not self.leaving and (self.run is None or self.keep)
 
     def _keep_time(self, now: float) -> None:
         run = self.run
@@ -1117,7 +1107,7 @@ class Agent:
                 else:
                     wake_at.append(output.read_at)
         else:
-            wake_at = [self.flush_until]
+            wake_at = [NEVER if self._is_wanted() else self.flush_until]
         poller = select.poll()
         for fd in handlers:
             poller.register(fd, select.POLLIN)
@@ -1163,9 +1153,13 @@ class Agent:
             self._refuse('StaleEpoch', f'epoch {self.epoch} has been seen', command.get('id'))
             return
         self.epoch = command['epoch']
-        {'hello': self._hello, 'execute': self._execute, 'interrupt': self._interrupt, 'shutdown': self._shutdown}[name](
-            command
-        )
+        obey = {
+            'hello': self._hello,
+            'execute': self._execute,
+            'interrupt': self._interrupt,
+            'shutdown': lambda _: self._leave(),
+        }
+        obey[name](command)
 
     def _refuse(self, reason: str, message: str, run_id: str | None = None) -> None:
         self.journal.tell({'refused': {'reason': reason, 'message': clip(message, 1024), 'id': run_id}})
@@ -1202,9 +1196,6 @@ class Agent:
         else:
             self._stop(self.run, 'Interrupted', KILL_AFTER)
 
-    def _shutdown(self, _: dict) -> None:
-        self._leave()
-
     # The run
 
     def _read_output(self, run: Run, output: Output) -> bool:
@@ -1240,8 +1231,8 @@ class Agent:
             run.take_end(message['end'])
         mime = message.get('result')
         if isinstance(mime, dict) and run.results < MAX_RESULTS:
-            run.results += 1
             told = {name: form for name, form in mime.items() if 0 < len(name) <= 64 and isinstance(form, str)}
+            run.results += 1
             self.journal.tell_within('result', {'id': run.id, 'result': {'mime': told}})
 
     def _finish(self, run: Run, code: int, processor_seconds: float, peak_kib: int) -> None:
@@ -1282,10 +1273,8 @@ class Agent:
         give_up = time.monotonic() + 2
         while self._reap() and time.monotonic() < give_up:
             for pid in [-1] if os.getpid() == 1 else descendants():
-                try:
+                with suppress(OSError):  # it may have ended
                     os.kill(pid, signal.SIGKILL)
-                except OSError:
-                    pass  # it has ended
             time.sleep(0.001)
 
     def _tell_artifacts(self, run: Run) -> None:

@@ -25,6 +25,13 @@ const Environment = z.object({
     .max(256)
     .default(16)
     .describe('Runs that the controller looks at at once.'),
+  CODERUN_MAX_STARTING: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1000)
+    .default(16)
+    .describe('Runs that may be starting a sandbox of their own at once; others are queued, in turn by namespace.'),
   CODERUN_POOL_STARTING: z.coerce
     .number()
     .int()

@@ -26,6 +26,8 @@ export interface PrinterColumn {
   priority?: number;
 }
 
+const NAME_RULE = { rule: 'self.metadata.name.size() <= 63', message: 'metadata.name must have 63 characters or less' };
+
 const SCALE = {
   specReplicasPath: '.spec.replicas',
   statusReplicasPath: '.status.replicas',
@@ -98,6 +100,8 @@ function objectSchema({ type, description, spec, status, mutable = [] }: CrdOpti
     type: 'object',
     description,
     required: ['spec'],
+    // Names become labels and parts of names of pods.
+    ...(type.namespaced && { 'x-kubernetes-validations': [NAME_RULE] }),
     properties: {
       apiVersion: { type: 'string', description: 'Version of the schema of this object.' },
       kind: { type: 'string', description: 'Kind of this object.' },

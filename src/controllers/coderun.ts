@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { CodeRun } from '../api/coderun.ts';
 import { CODE_RUNS } from '../api/group.ts';
 import type { Pod } from '../api/object.ts';
-import { planCodeRun } from '../core/coderun.ts';
+import { planCodeRun, reasonOf } from '../core/coderun.ts';
 import type { PlanSettings } from '../core/plan.ts';
 import { isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
@@ -14,6 +14,7 @@ import type { Channels } from '../sandbox/channels.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { RunMetrics } from '../telemetry/metrics.ts';
 import { act } from './act.ts';
+import type { Admission } from './admission.ts';
 import type { EventRecorder } from './events.ts';
 import { gather } from './gather.ts';
 import { Memory, type RunMemory } from './memory.ts';
@@ -26,6 +27,7 @@ export interface CodeRunDeps {
   stores: Stores;
   channels: Channels;
   waiting: WaitingSandboxes;
+  admission: Admission;
   clock: Clock;
   events: EventRecorder;
   metrics: RunMetrics;
@@ -56,10 +58,12 @@ export function codeRunReconciler(deps: CodeRunDeps): (key: string) => Promise<{
     await deleteOrphans(deps, key, run);
     if (!run) {
       memory.forget(key);
+      deps.admission.follow(key, undefined);
       return {};
     }
     const known = memory.of(key, run.metadata.uid, run.metadata.creationTimestamp, deps.clock.now());
     const { plan, written } = await decide(deps, key, run, known);
+    deps.admission.follow(key, reasonOf(written) ?? 'Queued');
     for (const action of plan.actions) await act(deps, key, written, known, action);
     return plan.after === undefined ? {} : { after: plan.after };
   };

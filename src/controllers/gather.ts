@@ -26,6 +26,7 @@ export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memor
   const sandboxClass = classOf(stores.classes.list(), run.spec.className);
   const code = await codeOf(kube, run);
   const isUnclaimed = !pod && !status?.completionTime && status?.sandbox?.podUID === undefined;
+  const place = isUnclaimed ? findPlace(deps, key, run, sandboxClass) : { waiting: undefined, isAdmitted: true };
   return {
     run,
     sandboxClass,
@@ -33,13 +34,25 @@ export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memor
     pod,
     refusedPod: memory.refusedPod,
     channel: podUID === undefined ? undefined : channels.view(podUID),
-    waiting: isUnclaimed ? deps.waiting.offer(key, run, sandboxClass) : undefined,
+    ...place,
     journal: memory.journal,
     firstSeen: memory.firstSeen,
     agentCommand,
     epoch,
     settings,
   };
+}
+
+/** A sandbox that waits, or else leave to start one, or else a place in the queue. */
+function findPlace(
+  { waiting, admission }: CodeRunDeps,
+  key: string,
+  run: CodeRun,
+  sandboxClass: SandboxClass | undefined,
+) {
+  if (!sandboxClass || run.spec.cancelled) return { waiting: undefined, isAdmitted: true };
+  const offer = admission.hasRoom(key, sandboxClass) ? waiting.offer(key, run, sandboxClass) : undefined;
+  return { waiting: offer, isAdmitted: admission.admit(key, sandboxClass, offer !== undefined) };
 }
 
 /** The class of that name, or the one marked as default; of several, the newest, as Kubernetes does with StorageClasses. */

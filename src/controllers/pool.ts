@@ -25,7 +25,7 @@ export interface PoolDeps
   maxStarting: number;
   pendingTimeoutSeconds: number;
   /** Has runs that wait for a sandbox looked at again. */
-  sandboxReady: (namespace: string) => void;
+  sandboxReady: (namespace: string, count: number) => void;
 }
 
 interface PoolMemory {
@@ -80,7 +80,7 @@ async function reconcile(
   );
   // A claim between the look and the act would lose its sandbox: nothing is awaited before what is deleted is looked at.
   await Promise.all(plan.actions.map((action) => act(deps, key, memory, action)));
-  if ((plan.status.ready ?? 0) > 0) deps.sandboxReady(pool.metadata.namespace ?? '');
+  deps.sandboxReady(pool.metadata.namespace ?? '', plan.status.ready ?? 0);
   const wait = await writeStatus(deps, pool, memory, plan.status);
   const after = Math.min(plan.after ?? Number.POSITIVE_INFINITY, wait ?? Number.POSITIVE_INFINITY);
   return Number.isFinite(after) ? { after } : {};

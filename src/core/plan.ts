@@ -20,6 +20,8 @@ export interface World {
   channel: ChannelView | undefined;
   /** A sandbox of a pool that fits the run and waits for it; reserved, so that no other run is offered it. */
   waiting: WaitingSandbox | undefined;
+  /** Whether a sandbox may be started for the run now; it waits in the queue otherwise. */
+  isAdmitted: boolean;
   /** The journal of a pod that has ended: what it held, or that it could not be read. */
   journal: Transcript | 'unreadable' | undefined;
   /** When this process first saw the run: creationTimestamp knows only whole seconds. */

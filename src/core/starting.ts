@@ -35,9 +35,16 @@ const end = (world: World, now: Date, outcome: Parameters<typeof finish>[2]): Pl
   return { ...plan, actions: [...cleanUp(world), ...plan.actions.filter(({ type }) => type === 'event')] };
 };
 
+/** Nothing is there for the run yet: it takes a sandbox that waits, or has one started, or waits for its turn. */
+function planWithoutPod(world: Startable, now: Date): Plan {
+  if (world.waiting) return claim(world, now, world.waiting, true);
+  if (!world.isAdmitted) return { status: waitingStatus(world, now, 'Queued'), actions: [] };
+  return planCreation(world, now);
+}
+
 function planSandbox(world: Startable, now: Date): Plan {
-  const { pod, run, channel, waiting } = world;
-  if (!pod) return waiting ? claim(world, now, waiting, true) : planCreation(world, now);
+  const { pod, run, channel } = world;
+  if (!pod) return planWithoutPod(world, now);
   if (!isOwnedBy(pod, run))
     return startFailed(world, now, `the name of its pod, ${pod.metadata.name}, is taken by a pod that is not its own`);
   const seen = observe(pod);

@@ -2,6 +2,7 @@
 
 import type { Pod } from '../api/object.ts';
 import type { Config } from '../config.ts';
+import { Admission } from '../controllers/admission.ts';
 import { type CodeRunDeps, codeRunReconciler, runKeyOf } from '../controllers/coderun.ts';
 import { eventRecorder } from '../controllers/events.ts';
 import { poolReconciler } from '../controllers/pool.ts';
@@ -51,12 +52,19 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
   });
   observedGauge(register, 'coderun_sandbox_channels', 'Channels held open to sandboxes.', () => channels.size);
   const waiting = new WaitingSandboxes(stores, channels);
+  const admission = new Admission({
+    maxStarting: config.CODERUN_MAX_STARTING,
+    runs: () => stores.runs.list(),
+    wake: (key) => runs.add(key),
+  });
+  observedGauge(register, 'coderun_runs_queued', 'CodeRuns that wait for a sandbox.', () => admission.queued);
   const pendingTimeoutSeconds = config.CODERUN_PENDING_TIMEOUT_SECONDS;
   const deps: CodeRunDeps = {
     kube,
     stores,
     channels,
     waiting,
+    admission,
     clock: systemClock,
     events: eventRecorder(kube, systemClock, log, config.POD_NAME),
     metrics: runMetrics(register),
@@ -83,7 +91,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     ...deps,
     maxStarting: config.CODERUN_POOL_STARTING,
     pendingTimeoutSeconds,
-    sandboxReady: () => undefined,
+    sandboxReady: (namespace: string, count: number) => admission.wakeFor(namespace, count),
   };
   const podChanges = (keysOf: (pod: Pod) => (string | undefined)[]): Source =>
     changesOf(stores.pods, ({ object }) => keysOf(object).filter((key) => key !== undefined));

@@ -137,6 +137,7 @@ export const aWorld = (more: Partial<World> = {}): World => ({
   refusedPod: undefined,
   channel: undefined,
   waiting: undefined,
+  isAdmitted: true,
   journal: undefined,
   firstSeen: T0,
   agentCommand: ['python3', 'agent'],

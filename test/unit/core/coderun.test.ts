@@ -37,6 +37,7 @@ const check = (rows: Row[]) =>
 
 describe('a run that has not been started', () => {
   check([
+    ['waits in the queue until it may start a sandbox', { isAdmitted: false }, 0, { reason: 'Queued', actions: [] }],
     ['gets a pod', {}, 0, { reason: 'Starting', actions: ['createPod'], after: 300_000 }],
     [
       'waits for its pod to run',

@@ -29,7 +29,7 @@ export interface UpOptions {
 const PRIVATE_ENGINE = ['dockerd', 'docker', 'runc', 'socat', 'jq', 'ip', 'iptables', 'unshare', 'mount'];
 const LOCAL_IMAGES = ['mmdebstrap', 'unshare', 'gcc', 'tar'];
 /** Bytes: what everything takes that is built, with the Go compiler's cache. */
-const DISK_NEEDED = 12e9;
+const DISK_NEEDED = 15e9;
 
 export async function up(context: Context, options: UpOptions = {}): Promise<Situation> {
   const found = await findEngine(context);

@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest';
+import { LABEL_CLASS, LABEL_RUN } from '../../../src/api/group.ts';
+import type { Pod } from '../../../src/api/object.ts';
+import { WaitingSandboxes } from '../../../src/controllers/waiting.ts';
+import { createStores } from '../../../src/roles/stores.ts';
+import type { Channels, ChannelView } from '../../../src/sandbox/channels.ts';
+import { createLogger } from '../../../src/telemetry/logger.ts';
+import { aChannel, aClaimedRun, aClass, aPooledPod, aRun } from '../../support/builders.ts';
+
+/** A pool's pods as the watch shows them, each with the channel that is open to it. */
+function setUp(...sandboxes: { pod: Pod; channel: ChannelView | undefined }[]) {
+  const stores = createStores(createLogger('test', 'error'));
+  const channels = { view: (uid: string) => sandboxes.find(({ pod }) => pod.metadata.uid === uid)?.channel };
+  const waiting = new WaitingSandboxes(stores, channels as Channels);
+  stores.pods.replace(
+    sandboxes.map(({ pod }) => pod),
+    '100',
+    { consistent: true },
+  );
+  return {
+    stores,
+    waiting,
+    offer: (key = 'tenant/hello', run = aRun()) => waiting.offer(key, run, aClass())?.pod.metadata.name,
+  };
+}
+
+function ready(name: string, channel: Partial<ChannelView> = {}, metadata: Partial<Pod['metadata']> = {}) {
+  const pod = aPooledPod(name, undefined, metadata);
+  pod.metadata.labels = { ...pod.metadata.labels, [LABEL_CLASS]: 'default', ...metadata.labels };
+  return { pod, channel: aChannel({ podUID: pod.metadata.uid, ...channel }) };
+}
+
+test('a sandbox that waits is offered to one run only', () => {
+  const { offer } = setUp(ready('a'), ready('b'));
+  expect([offer('tenant/1'), offer('tenant/2'), offer('tenant/3')]).toEqual(['a', 'b', undefined]);
+});
+
+test('a sandbox whose promise was taken back is offered again', () => {
+  const { waiting } = setUp(ready('a'));
+  const offered = waiting.offer('tenant/1', aRun(), aClass());
+  if (offered) waiting.withdraw(offered);
+  expect(waiting.offer('tenant/2', aRun(), aClass())?.pod.metadata.name).toBe('a');
+});
+
+test.each([
+  ['another namespace', { ...aRun(), metadata: { ...aRun().metadata, namespace: 'other' } }],
+  ['more memory than the class gives', aRun({ resources: { memory: '1Gi' } })],
+  ['another share of a processor', aRun({ resources: { cpu: '250m' } })],
+  ['a session', aRun({ sessionRef: { name: 's' } })],
+])('a run of %s is offered nothing', (_what, run) => {
+  expect(setUp(ready('a')).offer('x/y', run)).toBeUndefined();
+});
+
+test('a run that asks for less memory takes what waits', () => {
+  expect(setUp(ready('a')).offer('x/y', aRun({ resources: { memory: '64Mi' } }))).toBe('a');
+});
+
+test.each([
+  ['whose agent was not reached yet', ready('a', { hello: undefined })],
+  ['whose channel is closed', ready('a', { state: 'closed' })],
+  [
+    'whose agent has run something',
+    ready('a', { hello: { kernel: '', gvisor: true, run: { id: 'x', state: 'finished' } } }),
+  ],
+  ['whose agent refused an order', ready('a', { refused: { reason: 'StaleEpoch', message: '' } })],
+  [
+    'that an older class made',
+    ready('a', {}, { labels: { 'coderun.dev/pool': 'warm', 'coderun.dev/class-generation': '0' } }),
+  ],
+  ['that is being deleted', ready('a', {}, { deletionTimestamp: 'now' })],
+  [
+    'that a run has adopted',
+    ready('a', {}, { labels: { 'coderun.dev/pool': 'warm', 'coderun.dev/class-generation': '1', [LABEL_RUN]: 'x' } }),
+  ],
+])('a sandbox %s is offered to nobody', (_what, sandbox) => {
+  expect(setUp(sandbox).offer()).toBeUndefined();
+});
+
+test('a sandbox that a run has claimed is offered to nobody, though a leader before us wrote the claim', () => {
+  const { stores, waiting, offer } = setUp(ready('a'));
+  const run = aClaimedRun();
+  run.status = { ...run.status, sandbox: { podName: 'a', podUID: 'uid-of-a' } };
+  stores.runs.replace([run], '100', { consistent: true });
+  expect(waiting.isClaimed(ready('a').pod)).toBe(true);
+  expect(offer('tenant/other')).toBeUndefined();
+});

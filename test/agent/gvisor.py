@@ -63,4 +63,6 @@ class Sandbox:
 
     def close(self) -> None:
         subprocess.run([*self.runsc, 'delete', '--force', self.id], capture_output=True)
+        # runsc leaves an empty network namespace mounted there.
+        subprocess.run(['umount', f'{self.folder}/state/null-netns'], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -129,6 +129,14 @@ class Walk(unittest.TestCase):
             self.assertEqual(agent_module.find_files(root, hidden=True), [])
             os.close(root)
 
+    def test_a_folder_without_end_ends(self):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(agent_module, 'MAX_ENTRIES', 50):
+            for number in range(100):
+                open(f'{folder}/{number:03}', 'w').close()
+            root = os.open(folder, os.O_RDONLY)
+            self.assertEqual(len(agent_module.find_files(root, hidden=True)), 50)
+            os.close(root)
+
     def test_depth_has_an_end(self):
         with tempfile.TemporaryDirectory() as folder:
             for depth in (10, 100):

@@ -97,8 +97,18 @@ class Bounds(AgentTest):
         )
         self.assertEqual(len(run.results), agent_module.MAX_RESULTS)
 
+    def test_what_is_still_in_the_pipe_at_a_sudden_end_is_told(self):
+        run = self.run_code('import os\nos.write(1, b"x" * 10**6)\nos._exit(0)')
+        self.assertEqual((len(run.stdout), run.exit['output']['stdoutTruncated']), (10**6, False))
+
 
 class Pieces(unittest.TestCase):
+    def test_no_number_takes_long_to_read(self):
+        self.assertEqual(agent_module.parse_json(b'9' * 20), int('9' * 20))
+        for digits in (21, 4000):
+            with self.assertRaises(ValueError):
+                agent_module.parse_json(b'9' * digits)
+
     def test_clip_counts_as_javascript_does_and_splits_no_character(self):
         for text, most, clipped in (
             ('abc', 2, 'ab'),

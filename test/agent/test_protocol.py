@@ -25,6 +25,11 @@ class Conversation(AgentTest):
             agent.until('started')
             self.assertEqual(agent.hello(3)['run'], {'id': 'run-1', 'state': 'running'})
 
+    def test_a_runner_that_does_not_come_up_says_why(self):
+        with Agent(environment={'CODERUN_WORKSPACE': '/no/such/folder'}) as agent:
+            self.assertEqual(agent.until_end().process_exit_code, 1)
+            self.assertRegex(agent.diagnostics(), r"the runner ended before it was ready\n[^$]*'/no/such/folder'")
+
     def test_the_exit_comes_last_and_the_agent_ends_with_the_programs_code(self):
         run = self.run_code('print(1)\nraise SystemExit(5)')
         self.assertEqual([list(event)[1] for event in run.events], ['started', 'stdout', 'exit'])

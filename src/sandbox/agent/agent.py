@@ -95,7 +95,7 @@ def encode_line(message: dict) -> bytes:
 def parse_json(line: bytes):
     """The value of a line. Raises ValueError for any other line, soon, however long its numbers or deep its lists."""
     try:
-        return json.loads(line.decode(), parse_int=_short_integer, parse_constant=_no_constant)
+        return json.loads(line.decode(), parse_int=_short_integer)
     except RecursionError:
         raise ValueError('nested too deeply') from None
 
@@ -104,10 +104,6 @@ def _short_integer(digits: str) -> int:
     if len(digits) > 20:
         raise ValueError('a number is too long')
     return int(digits)
-
-
-def _no_constant(name: str):
-    raise ValueError(f'{name} is not JSON')
 
 
 def clip(text: str, most: int) -> str:
@@ -407,7 +403,10 @@ def live_as_runner(workspace: str, preload: list[str], gvisor: bool) -> None:
         if not data:
             os._exit(0)  # the agent has ended
         order += data
-    perform(json.loads(order), workspace, folder, present)
+    try:
+        perform(json.loads(order), workspace, folder, present)
+    finally:
+        os._exit(1)
 
 
 def report(**message) -> None:
@@ -800,6 +799,8 @@ class Runner:
                 os.dup2(report, REPORT_FD, inheritable=False)
                 os.closerange(3, REPORT_FD)
                 live_as_runner(workspace, preload, gvisor)
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
             finally:
                 os._exit(1)
         for fd in (orders, stdout, stderr, report):
@@ -818,7 +819,8 @@ class Runner:
         while not {'pid', 'ready'} <= told.keys():
             data = os.read(self.reports, 1024)
             if not data:
-                raise SystemExit('the runner ended before it was ready')
+                last_words = read_available(self.stderr, PIPE_SIZE) or b''
+                raise SystemExit('the runner ended before it was ready\n' + last_words.decode('utf-8', 'replace'))
             for line in lines.feed(data):
                 told.update(parse_json(line))
         os.set_blocking(self.reports, False)

@@ -34,10 +34,16 @@ interface PoolMemory {
   /** False until the pods were read from the API server itself: a watch that lags must not have too many created. */
   isRead: boolean;
   statusWritten: number;
+  /** Since when claims are waited out, and the last one that was, in milliseconds of the monotonic clock. */
+  holdingSince: number | undefined;
+  filledFor: number | undefined;
 }
 
 /** Counts change with every run; they are written this often at most, in milliseconds. A changed condition is at once. */
 const COUNTS_INTERVAL = 5000;
+
+const QUIET_MILLISECONDS = 200;
+const LONGEST_HOLD = 1000;
 
 export function poolReconciler(deps: PoolDeps): (key: string) => Promise<{ after?: number }> {
   const memories = new Map<string, PoolMemory>();
@@ -48,7 +54,14 @@ export function poolReconciler(deps: PoolDeps): (key: string) => Promise<{ after
       if (!pool) await deleteOrphans(deps, key);
       return {};
     }
-    const memory = memories.get(key) ?? { refused: undefined, failures: 0, isRead: false, statusWritten: 0 };
+    const memory = memories.get(key) ?? {
+      refused: undefined,
+      failures: 0,
+      isRead: false,
+      statusWritten: 0,
+      holdingSince: undefined,
+      filledFor: undefined,
+    };
     memories.set(key, memory);
     if (!memory.isRead) await readPods(deps, pool, memory);
     return reconcile(deps, key, pool, memory);
@@ -71,6 +84,7 @@ async function reconcile(
       sandboxes: unclaimed.map((pod) => ({ pod, channel: channels.view(pod.metadata.uid) })),
       claimed: pods.length - unclaimed.length,
       refusedPod: memory.refused,
+      holdUntil: holdUntil(deps, key, memory),
       freshName: () => `${shorten(pool.metadata.name, 50)}-${randomBytes(5).toString('hex')}`,
       agentCommand,
       maxStarting,
@@ -84,6 +98,19 @@ async function reconcile(
   const wait = await writeStatus(deps, pool, memory, plan.status);
   const after = Math.min(plan.after ?? Number.POSITIVE_INFINITY, wait ?? Number.POSITIVE_INFINITY);
   return Number.isFinite(after) ? { after } : {};
+}
+
+/** While claims come in one upon another, nothing is started, but for no longer than a second. */
+function holdUntil({ waiting, clock }: PoolDeps, key: string, memory: PoolMemory): Date | undefined {
+  const last = waiting.lastPromise(key);
+  if (last === undefined || last === memory.filledFor) return undefined;
+  memory.holdingSince ??= last;
+  const quiet = Math.min(last + QUIET_MILLISECONDS, memory.holdingSince + LONGEST_HOLD);
+  const left = quiet - clock.monotonic();
+  if (left > 0) return new Date(clock.now().getTime() + left);
+  memory.filledFor = last;
+  memory.holdingSince = undefined;
+  return undefined;
 }
 
 async function act(deps: PoolDeps, key: string, memory: PoolMemory, action: PoolAction): Promise<void> {

@@ -32,7 +32,12 @@ export class WaitingSandboxes {
   /** Pod UID → key of the run that it was promised to, from the offer until the pod is gone. */
   readonly #promised = new Map<string, string>();
 
-  constructor(stores: Stores, channels: Channels) {
+  /** Pool key → when a sandbox of it was promised last, in milliseconds of the monotonic clock. */
+  readonly #lastPromise = new Map<string, number>();
+  readonly #monotonic: () => number;
+
+  constructor(stores: Stores, channels: Channels, monotonic: () => number) {
+    this.#monotonic = monotonic;
     this.#stores = stores;
     this.#channels = channels;
     stores.pods.onChange(({ type, object }) => type === 'DELETED' && this.#promised.delete(object.metadata.uid));
@@ -49,6 +54,11 @@ export class WaitingSandboxes {
     return this.#promised.get(podUID);
   }
 
+  /** When a sandbox of the pool was promised last. */
+  lastPromise(poolKey: string): number | undefined {
+    return this.#lastPromise.get(poolKey);
+  }
+
   /** A sandbox for `run`, promised to nobody else from now on; undefined where none waits that fits it. */
   offer(key: string, run: CodeRun, sandboxClass: SandboxClass | undefined): WaitingSandbox | undefined {
     if (!sandboxClass || !fitsPool(run, sandboxClass)) return undefined;
@@ -57,6 +67,7 @@ export class WaitingSandboxes {
       const channel = this.#channels.view(pod.metadata.uid);
       if (!channel || !isCurrent(pod, sandboxClass) || !isWaiting({ pod, channel }) || this.isClaimed(pod)) continue;
       this.#promised.set(pod.metadata.uid, key);
+      this.#lastPromise.set(poolKeyOf(pod) ?? '', this.#monotonic());
       return { pod, channel };
     }
     return undefined;

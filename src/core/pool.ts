@@ -21,6 +21,8 @@ export interface PoolWorld {
   claimed: number;
   /** How the last try to create a pod was refused. */
   refusedPod: PodRefusal | undefined;
+  /** Sandboxes were claimed just now: until then starting others would only take processors from their programs. */
+  holdUntil: Date | undefined;
   /** Names for new pods, each used once. */
   freshName: () => string;
   agentCommand: string[];
@@ -68,8 +70,9 @@ export function planPool(world: PoolWorld, now: Date): PoolPlan {
   const surplus = kept.slice(world.pool.spec.replicas);
   const missing = world.pool.spec.replicas - kept.length;
   const starting = kept.filter(({ verdict }) => verdict === 'starting').length;
-  const refusal = refusedUntil(world, now);
-  const creating = refusal ? 0 : Math.max(0, Math.min(missing, world.maxStarting - starting));
+  const refusal = waitFor(world.refusedPod?.retryAt, now);
+  const hold = waitFor(world.holdUntil, now);
+  const creating = refusal || hold ? 0 : Math.max(0, Math.min(missing, world.maxStarting - starting));
   const limits = { outputBytes: sandboxClass.spec.outputLimitBytes, resultBytes: RESULT_BYTES };
   const actions: PoolAction[] = [
     ...judged.filter(({ verdict }) => verdict === 'replace').map(({ pod }) => ({ type: 'deletePod', pod }) as const),
@@ -84,7 +87,7 @@ export function planPool(world: PoolWorld, now: Date): PoolPlan {
   ];
   const ready = kept.filter(({ verdict }) => verdict === 'ready').length;
   const status = statusOf(world, now, { replicas: kept.length, ready }, whyNotReady(world, kept));
-  return { status, actions, after: lookAgain(world, kept, refusal, now) };
+  return { status, actions, after: lookAgain(world, kept, [refusal, hold], now) };
 }
 
 type Verdict = 'ready' | 'starting' | 'replace' | 'gone';
@@ -111,8 +114,9 @@ const needsChannel = (pod: Pod, channel: ChannelView | undefined, now: Date): bo
 
 const RESULT_BYTES = 512 * 1024;
 
-function refusedUntil({ refusedPod }: PoolWorld, now: Date): number | undefined {
-  const left = refusedPod ? refusedPod.retryAt.getTime() - now.getTime() : 0;
+/** Milliseconds until `time`; undefined where it has come. */
+function waitFor(time: Date | undefined, now: Date): number | undefined {
+  const left = time ? time.getTime() - now.getTime() : 0;
   return left > 0 ? left : undefined;
 }
 
@@ -120,14 +124,14 @@ function refusedUntil({ refusedPod }: PoolWorld, now: Date): number | undefined 
 function lookAgain(
   { pool }: PoolWorld,
   kept: readonly PooledSandbox[],
-  refusal: number | undefined,
+  waits: readonly (number | undefined)[],
   now: Date,
 ): number {
   const ages = kept.map(({ pod }) => (pool.spec.maxAgeSeconds - ageOf(pod, now)) * 1000);
   const reopenings = kept.flatMap(({ channel }) =>
     channel?.state === 'closed' ? channel.reopenAt.getTime() - now.getTime() : [],
   );
-  return Math.max(0, Math.min(LONGEST_WAIT, refusal ?? LONGEST_WAIT, ...ages, ...reopenings));
+  return Math.max(0, Math.min(LONGEST_WAIT, ...waits.map((wait) => wait ?? LONGEST_WAIT), ...ages, ...reopenings));
 }
 
 const LONGEST_WAIT = 60_000;

@@ -3,7 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { deflateRawSync } from 'node:zlib';
 
-/** Unpacks its first argument and becomes it. `-I` keeps the environment and the working directory from being trusted. */
+/**
+ * Unpacks its first argument and becomes it. `-I` keeps the environment and the working directory from being trusted,
+ * `-S` the start-up code of the image.
+ */
 const BOOTSTRAP =
   'import sys,zlib,base64;' + 'exec(compile(zlib.decompress(base64.b64decode(sys.argv[1]),-15),"<agent>","exec"))';
 
@@ -11,6 +14,7 @@ const BOOTSTRAP =
 export const agentCommand = (source: string): string[] => [
   'python3',
   '-I',
+  '-S',
   '-c',
   BOOTSTRAP,
   deflateRawSync(source, { level: 9 }).toString('base64'),

@@ -14,6 +14,7 @@ are for the runner alone. Configuration is in CODERUN_WORKSPACE, CODERUN_PRELOAD
 
 from __future__ import annotations
 
+import _io
 import atexit
 import binascii
 import builtins
@@ -55,6 +56,7 @@ ARTIFACT_NAMES_SHARE = MIB // 4
 CHUNK = 128 * 1024
 # Seconds between events of an output that trickles, or a program that flushes each number spends its share on frames.
 PAUSE = 0.01
+OUTPUT_BLOCK = 64 * 1024
 # What a pipe holds, where the kernel grants it: a flood is soon over when it comes in large pieces.
 PIPE_SIZE = MIB
 ARTIFACT_CHUNK = 384 * 1024  # of three bytes each, so that the base64 of chunks can be joined
@@ -456,10 +458,22 @@ def set_environment(environment: dict[str, str]) -> None:
             os.symlink(f'{of_image}/{name}', f'{own}/{name}')
 
 
+class Printed(_io.TextIOWrapper):
+    """Standard output: line by line, so that what a program has printed is out however it ends. Beyond its share of the
+    journal, where nothing is kept of it, in blocks: a system call a line would take a minute for a gigabyte."""
+
+    left = SHARES['stdout']
+
+    def write(self, text: str) -> int:
+        self.left -= len(text)
+        if self.left < 0 and self.line_buffering:
+            self.reconfigure(line_buffering=False)
+        return super().write(text)
+
+
 def open_streams() -> None:
-    """Line by line, so that what a program has printed is out however it ends."""
     sys.stdin = sys.__stdin__ = open(0, encoding='utf-8', closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, 'w', 1, encoding='utf-8', closefd=False)
+    sys.stdout = sys.__stdout__ = Printed(open(1, 'wb', OUTPUT_BLOCK, closefd=False), 'utf-8', line_buffering=True)
     sys.stderr = sys.__stderr__ = open(2, 'w', 1, encoding='utf-8', errors='backslashreplace', closefd=False)
 
 

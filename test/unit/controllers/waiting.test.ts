@@ -11,7 +11,7 @@ import { aChannel, aClaimedRun, aClass, aPooledPod, aRun } from '../../support/b
 function setUp(...sandboxes: { pod: Pod; channel: ChannelView | undefined }[]) {
   const stores = createStores(createLogger('test', 'error'));
   const channels = { view: (uid: string) => sandboxes.find(({ pod }) => pod.metadata.uid === uid)?.channel };
-  const waiting = new WaitingSandboxes(stores, channels as Channels);
+  const waiting = new WaitingSandboxes(stores, channels as Channels, () => 0);
   stores.pods.replace(
     sandboxes.map(({ pod }) => pod),
     '100',

@@ -23,6 +23,7 @@ function aPoolWorld(more: Partial<PoolWorld> = {}): PoolWorld {
     sandboxes: [],
     claimed: 0,
     refusedPod: undefined,
+    holdUntil: undefined,
     freshName: () => `new-${++made}`,
     agentCommand: ['agent'],
     maxStarting: 4,
@@ -125,6 +126,7 @@ const rows: [string, Partial<PoolWorld>, number, Partial<ReturnType<typeof summa
     1,
     { reason: 'QuotaExceeded', actions: [] },
   ],
+  ['starts nothing while sandboxes are being claimed', { holdUntil: later(2) }, 1, { reason: 'Filling', actions: [] }],
   [
     'tries again when the time has come',
     { refusedPod: { kind: 'passing', message: 'busy', retryAt: later(5) } },

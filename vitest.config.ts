@@ -1,4 +1,4 @@
-/** The three kinds of tests: unit (no I/O), integration (a real API server and etcd), e2e (a real cluster). */
+/** The kinds of tests: unit (no I/O), integration (a real API server and etcd), e2e (a real cluster) and faults (its long form). */
 
 import { defineConfig } from 'vitest/config';
 
@@ -20,6 +20,15 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 120_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          testTimeout: 600_000,
           hookTimeout: 300_000,
           fileParallelism: false,
         },

@@ -40,7 +40,8 @@ export const readyCondition = (
   previous: Condition | undefined,
 ): Condition => condition('Ready', isReady ? 'True' : 'False', reason, message, generation, now, previous);
 
-function condition(
+/** Any condition; keeps the transition time of `previous` where the status stays. */
+export function condition(
   type: string,
   status: Condition['status'],
   reason: string,

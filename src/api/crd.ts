@@ -13,6 +13,8 @@ interface CrdOptions {
   status?: z.ZodType;
   /** Fields of the spec that may be changed; every other one gets a rule that keeps it. */
   mutable?: readonly string[] | 'all';
+  /** Fields of the spec that hold so many parts that rules on each would cost more than the API server allows: it gets none. */
+  costly?: readonly string[];
   /** Whether `kubectl scale` and autoscalers work on it. */
   scale?: boolean;
   columns: readonly PrinterColumn[];
@@ -92,8 +94,10 @@ export function customResourceDefinition(options: CrdOptions): JsonSchema {
   };
 }
 
-function objectSchema({ type, description, spec, status, mutable = [] }: CrdOptions): JsonSchema {
+function objectSchema({ type, description, spec, status, mutable = [], costly = [] }: CrdOptions): JsonSchema {
   const specSchema = structural(spec, 'spec');
+  const fields = specSchema['properties'] as JsonSchema;
+  for (const field of costly) fields[field] = withoutRules(fields[field]);
   specSchema['description'] = `What the ${type.kind} should be.`;
   if (mutable !== 'all') addImmutability(specSchema, mutable);
   return {
@@ -127,6 +131,14 @@ function statusSchema(status: z.ZodType, kind: string): JsonSchema {
     ...properties,
   };
   return schema;
+}
+
+/** `schema` without rules in CEL, at any depth. */
+function withoutRules(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(withoutRules);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const kept = Object.entries(schema).filter(([key]) => key !== 'x-kubernetes-validations');
+  return Object.fromEntries(kept.map(([key, value]) => [key, withoutRules(value)]));
 }
 
 /** One rule a field, so that the error names the field. */

@@ -1,8 +1,9 @@
 /** The CustomResourceDefinitions of the group, each made from its schema. `npm run generate` writes them into crds/. */
 
+import { CodeBatchResult, CodeBatchSpec } from './codebatch.ts';
 import { CodeRunResult, CodeRunSpec } from './coderun.ts';
 import { customResourceDefinition, type PrinterColumn } from './crd.ts';
-import { CODE_RUNS, SANDBOX_CLASSES, SANDBOX_POOLS } from './group.ts';
+import { CODE_BATCHES, CODE_RUNS, SANDBOX_CLASSES, SANDBOX_POOLS } from './group.ts';
 import { SandboxClassSpec } from './sandboxclass.ts';
 import { SandboxPoolResult, SandboxPoolSpec } from './sandboxpool.ts';
 
@@ -52,6 +53,45 @@ export const crds = (): Record<string, object> => ({
         type: 'string',
         jsonPath: '.status.sandbox.nodeName',
         description: 'Node of the sandbox pod.',
+        priority: 1,
+      },
+    ],
+  }),
+  codebatches: customResourceDefinition({
+    type: CODE_BATCHES,
+    shortName: 'cbatch',
+    description: 'Many programs, each run once as a CodeRun of its own. How each ended is in the status.',
+    spec: CodeBatchSpec,
+    status: CodeBatchResult,
+    mutable: ['cancelled', 'parallelism'],
+    costly: ['items'],
+    columns: [
+      {
+        name: 'Succeeded',
+        type: 'string',
+        jsonPath: succeeded('status'),
+        description: 'True, False, or Unknown while items run.',
+      },
+      { name: 'Reason', type: 'string', jsonPath: succeeded('reason'), description: 'Why.' },
+      { name: 'Items', type: 'integer', jsonPath: '.status.counts.total', description: 'Items of the batch.' },
+      {
+        name: 'Completed',
+        type: 'integer',
+        jsonPath: '.status.counts.succeeded',
+        description: 'Items whose program ended with exit code 0.',
+      },
+      {
+        name: 'Failed',
+        type: 'integer',
+        jsonPath: '.status.counts.failed',
+        description: 'Items that ended in any other way.',
+      },
+      AGE,
+      {
+        name: 'Running',
+        type: 'integer',
+        jsonPath: '.status.counts.running',
+        description: 'Items whose program runs.',
         priority: 1,
       },
     ],

@@ -22,6 +22,7 @@ const ours = (kind: string, plural: string, namespaced: boolean): ResourceType =
 });
 
 export const CODE_RUNS = ours('CodeRun', 'coderuns', true);
+export const CODE_BATCHES = ours('CodeBatch', 'codebatches', true);
 export const SANDBOX_POOLS = ours('SandboxPool', 'sandboxpools', true);
 export const SANDBOX_CLASSES = ours('SandboxClass', 'sandboxclasses', false);
 
@@ -40,9 +41,16 @@ export const LABEL_RUN = `${GROUP}/run-uid`;
 export const LABEL_POOL = `${GROUP}/pool`;
 /** On a sandbox pod of a pool: the generation of the class that it was made by. */
 export const LABEL_CLASS_GENERATION = `${GROUP}/class-generation`;
+/** On a CodeRun that a CodeBatch made: the name of the batch, shortened to a label's length. */
+export const LABEL_BATCH = `${GROUP}/batch`;
+/** On a CodeRun that a CodeBatch made: the name of its item. */
+export const LABEL_ITEM = `${GROUP}/item`;
 /** On a SandboxClass: `"true"` makes it the class of runs that name none. */
 export const ANNOTATION_DEFAULT_CLASS = `${GROUP}/is-default-class`;
 
 /** The namespace of controller and gateway, and the one that the anonymous caller of a quickstart works in. */
 export const SYSTEM_NAMESPACE = 'coderun-system';
 export const SANDBOX_NAMESPACE = 'coderun-sandboxes';
+
+/** The RuntimeClass whose sandboxes have no network stack, so that no policy has to be enforced before they start. */
+export const NO_NETWORK_RUNTIME_CLASS = 'gvisor-nonet';

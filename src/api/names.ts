@@ -14,9 +14,15 @@ export function shorten(text: string, limit: number): string {
 }
 
 /** The name of the sandbox pod of a CodeRun: its own name and the beginning of its UID. A DNS-1123 label. */
-export function podName(metadata: Pick<ObjectMeta, 'name' | 'uid'>): string {
-  const suffix = createHash('sha256').update(metadata.uid).digest('hex').slice(0, 8);
-  const stem = shorten(metadata.name.replaceAll('.', '-'), MAX_NAME - suffix.length - 1);
+export const podName = ({ name, uid }: Pick<ObjectMeta, 'name' | 'uid'>): string => suffixed(name, uid);
+
+/** The name of the CodeRun of an item of a CodeBatch. A DNS-1123 label. */
+export const itemRunName = ({ name, uid }: Pick<ObjectMeta, 'name' | 'uid'>, item: string): string =>
+  suffixed(`${name}-${item}`, `${uid}/${item}`);
+
+function suffixed(name: string, identity: string): string {
+  const suffix = createHash('sha256').update(identity).digest('hex').slice(0, 8);
+  const stem = shorten(name.replaceAll('.', '-'), MAX_NAME - suffix.length - 1);
   return `${stem}-${suffix}`;
 }
 

@@ -1,7 +1,7 @@
-/** Events of Kubernetes about a run: what `kubectl describe` shows. Best effort, and never in the way of a run. */
+/** Events of Kubernetes about a run or a batch: what `kubectl describe` shows. Best effort, and never in the way of a run. */
 
 import { createHash } from 'node:crypto';
-import type { CodeRun } from '../api/coderun.ts';
+import type { KubernetesObject } from '../api/object.ts';
 import type { Kube } from '../kube/port.ts';
 import { EVENTS } from '../kube/resources.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -10,14 +10,14 @@ import type { Logger } from '../telemetry/logger.ts';
 const NOTE_LIMIT = 1024;
 
 export interface EventRecorder {
-  /** Records that `reason` came about; the same reason for the same run gives one Event. Returns at once. */
-  record(run: CodeRun, kind: 'Normal' | 'Warning', reason: string, note: string): void;
+  /** Records that `reason` came about; the same reason for the same object gives one Event. Returns at once. */
+  record(object: KubernetesObject, kind: 'Normal' | 'Warning', reason: string, note: string): void;
 }
 
 export function eventRecorder(kube: Kube, clock: Clock, log: Logger, instance: string): EventRecorder {
   return {
-    record(run, kind, reason, note) {
-      const { name, namespace, uid } = run.metadata;
+    record(object, kind, reason, note) {
+      const { name, namespace, uid } = object.metadata;
       const suffix = createHash('sha256').update(`${uid}/${reason}`).digest('hex').slice(0, 16);
       const event = {
         apiVersion: EVENTS.apiVersion,
@@ -30,7 +30,7 @@ export function eventRecorder(kube: Kube, clock: Clock, log: Logger, instance: s
         type: kind,
         reason,
         note: note.slice(0, NOTE_LIMIT),
-        regarding: { apiVersion: run.apiVersion, kind: run.kind, name, namespace, uid },
+        regarding: { apiVersion: object.apiVersion, kind: object.kind, name, namespace, uid },
       };
       kube.create(EVENTS, event).catch((error: unknown) => {
         log.debug({ reason, err: error }, 'Event not recorded');

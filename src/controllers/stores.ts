@@ -1,5 +1,6 @@
 /** The watch caches that controllers read. */
 
+import type { CodeBatch } from '../api/codebatch.ts';
 import type { CodeRun } from '../api/coderun.ts';
 import type { Pod } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
@@ -8,7 +9,8 @@ import type { Store } from '../runtime/store.ts';
 import type { NetworkPolicy } from './network.ts';
 
 export interface Stores {
-  runs: Store<CodeRun, 'pod'>;
+  runs: Store<CodeRun, 'pod' | 'batch'>;
+  batches: Store<CodeBatch>;
   pods: Store<Pod, 'run' | 'pool' | 'pooled'>;
   pools: Store<SandboxPool>;
   classes: Store<SandboxClass>;

@@ -11,6 +11,8 @@ import { finish, limitsOf, waitingStatus } from './status.ts';
 
 /** What the agent gets to end a cancelled program and to say so, in milliseconds. */
 const CANCEL_GRACE = 3000;
+/** What the kubelet gets to say that a sandbox has ended whose output only its log holds, in milliseconds. */
+const JOURNAL_GRACE = 5000;
 
 export function planRunning(world: World, now: Date): Plan {
   const { run, pod, journal } = world;
@@ -80,12 +82,19 @@ const timeIsOver = (channel: ChannelView | undefined): Outcome =>
     ? { reason: 'Timeout', message: '' }
     : { reason: 'SandboxLost', message: 'The sandbox could not be reached when the time of the program was over.' };
 
+/** The agent is reached first, so that the run ends with what its program said; one that never was told to execute just ends. */
 function planCancel(world: World, now: Date, channel: ChannelView | undefined): Plan {
-  const { run } = world;
+  const { run, pod } = world;
   const interruptedAt = channel?.interruptedAt;
-  if (channel?.state === 'open' && !interruptedAt)
+  if (!channel && pod) return { actions: [{ type: 'openChannel', pod, limits: limitsOf(world) }] };
+  if (channel && channel.state !== 'closed' && !interruptedAt) {
+    if (!channel.hello) return { actions: [] };
+    if (!channel.hello.run && !channel.transcript) return finish(world, now, { reason: 'Cancelled', message: '' });
     return { actions: [{ type: 'interrupt', podUID: channel.podUID, runUID: run.metadata.uid }], after: CANCEL_GRACE };
-  const left = interruptedAt ? interruptedAt.getTime() + CANCEL_GRACE - now.getTime() : 0;
+  }
+  const since = interruptedAt ?? channel?.reopenAt;
+  const grace = channel?.transcript ? CANCEL_GRACE : CANCEL_GRACE + JOURNAL_GRACE;
+  const left = since ? since.getTime() + grace - now.getTime() : 0;
   if (left > 0) return { actions: [], after: left };
   return finish(world, now, { reason: 'Cancelled', message: '' }, channel?.transcript);
 }

@@ -1,6 +1,9 @@
 /** A run that has not been started: get it a sandbox, claim it, and only then tell the agent to execute. */
 
+import { NO_NETWORK_RUNTIME_CLASS } from '../api/group.ts';
+import type { Pod } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
+import type { ChannelView } from '../sandbox/channels.ts';
 import { executeCommand } from './execute.ts';
 import { HOPELESS_WAITS, IMAGE_WAITS, type Observation, observe } from './observe.ts';
 import type { Plan, WaitingSandbox, World } from './plan.ts';
@@ -50,17 +53,37 @@ function planSandbox(world: Startable, now: Date): Plan {
   const seen = observe(pod);
   if (seen.deleting) return { status: waitingStatus(world, now, 'Starting'), actions: [] };
   if (seen.state === 'ended') return startFailed(world, now, whyEnded(seen));
-  if (seen.state === 'pending') return planPending(world, now, seen);
-  if (!channel || channel.podUID !== pod.metadata.uid || channel.state === 'closed') {
-    const wait = channel ? channel.reopenAt.getTime() - now.getTime() : 0;
-    if (wait > 0) return { actions: [], after: wait };
-    return {
-      status: waitingStatus(world, now, 'Starting'),
-      actions: [{ type: 'openChannel', pod, limits: limitsOf(world) }],
-    };
-  }
-  if (!channel.hello) return { actions: [] };
-  return claim(world, now, { pod, channel }, false);
+  const reached = channel?.podUID === pod.metadata.uid ? channel : undefined;
+  if (reached?.hello && reached.state === 'open') return claim(world, now, { pod, channel: reached }, false);
+  if (seen.state === 'running') return planReaching(world, now, pod, reached);
+  const plan = planPending(world, now, seen);
+  return mayReachEarly(world, pod) && !isFinal(plan) ? join(plan, planReaching(world, now, pod, reached)) : plan;
+}
+
+/** The kubelet tells late that a container runs; where no network has to be closed first, the agent is tried before. */
+const mayReachEarly = ({ sandboxClass }: Startable, pod: Pod): boolean =>
+  sandboxClass.spec.runtimeClassName === NO_NETWORK_RUNTIME_CLASS && pod.spec.nodeName !== undefined;
+
+const isFinal = ({ status }: Plan): boolean => status?.completionTime !== undefined;
+
+const join = (one: Plan, other: Plan): Plan => {
+  const waits = [one.after, other.after].filter((after) => after !== undefined);
+  return {
+    ...one,
+    actions: [...one.actions, ...other.actions],
+    ...(waits.length > 0 && { after: Math.min(...waits) }),
+  };
+};
+
+/** Opens the channel to the agent, again and again, until it answers. */
+function planReaching(world: Startable, now: Date, pod: Pod, channel: ChannelView | undefined): Plan {
+  if (channel && channel.state !== 'closed') return { actions: [] };
+  const wait = channel ? channel.reopenAt.getTime() - now.getTime() : 0;
+  if (wait > 0) return { actions: [], after: wait };
+  return {
+    status: waitingStatus(world, now, 'Starting'),
+    actions: [{ type: 'openChannel', pod, limits: limitsOf(world) }],
+  };
 }
 
 function planCreation(world: Startable, now: Date): Plan {

@@ -1,18 +1,21 @@
 /** What the gateway needs from outside: all of it is handed in, so that tests hand in their own. */
 
 import type { FastifyBaseLogger } from 'fastify';
+import type { CodeBatch } from '../api/codebatch.ts';
 import type { CodeRun } from '../api/coderun.ts';
 import { MIB } from '../api/schema.ts';
 import type { Kube } from '../kube/port.ts';
 import type { Identify } from './plugins/identify.ts';
 
-/** The runs as a watch last saw them; it may lag behind the API server. */
-export interface RunWatch {
-  /** Of a run that has ended, only metadata and conditions need be there: thousands of them must not fill the memory. */
-  get(namespace: string, name: string): CodeRun | undefined;
-  /** Calls `listener` after every change of this run: with all of it, or with undefined when it is gone. */
-  onChange(namespace: string, name: string, listener: (run: CodeRun | undefined) => void): Disposable;
+/** The objects of one kind as a watch last saw them; it may lag behind the API server. */
+export interface ObjectWatch<T> {
+  /** Of one that has ended, only metadata and conditions need be there: thousands of them must not fill the memory. */
+  get(namespace: string, name: string): T | undefined;
+  /** Calls `listener` after every change of this object: with all of it, or with undefined when it is gone. */
+  onChange(namespace: string, name: string, listener: (object: T | undefined) => void): Disposable;
 }
+
+export type RunWatch = ObjectWatch<CodeRun>;
 
 export interface Clock {
   /** Calls `fn` once after `milliseconds`, unless disposed before. */
@@ -86,6 +89,7 @@ export interface GatewayConfig {
 export interface GatewayDeps {
   kube: Kube;
   runs: RunWatch;
+  batches: ObjectWatch<CodeBatch>;
   clock: Clock;
   random: RandomBytes;
   identify: Identify;

@@ -34,13 +34,13 @@ export function kubeProblem(error: KubeError, retrySafe: boolean): Problem {
 }
 
 const taken = (cause: KubeError): Problem =>
-  new Problem('AlreadyExists', 'There is a run of this name already; choose another name or leave it out.', {
+  new Problem('AlreadyExists', 'This name is taken already; choose another name or leave it out.', {
     errors: [fieldError('body', 'name', 'is taken')],
     cause,
   });
 
 export function tooLarge(cause?: KubeError): Problem {
-  const detail = `The run is larger than ${SPEC_LIMIT_BYTES} bytes as the cluster stores it; send less code or files.`;
+  const detail = `The request is larger than ${SPEC_LIMIT_BYTES} bytes as the cluster stores it; send less code or files.`;
   return new Problem('BodyTooLarge', detail, { cause });
 }
 
@@ -49,7 +49,8 @@ const REFUSED_FIELD = /is invalid: \[?spec\.([A-Za-z0-9_.[\]]{1,200}): /;
 
 function refused(cause: KubeError): Problem {
   const path = REFUSED_FIELD.exec(cause.message)?.[1];
-  if (path === undefined) return new Problem('RefusedByCluster', 'The cluster refused the run as it is.', { cause });
+  if (path === undefined)
+    return new Problem('RefusedByCluster', 'The cluster refused the request as it is.', { cause });
   const field = path.replaceAll('[', '.').replaceAll(']', '');
   return new Problem('RefusedByCluster', `The cluster refused the field ${field}; correct it and send it again.`, {
     errors: [fieldError('body', field, 'was refused by the cluster')],

@@ -14,11 +14,13 @@ export const ERROR_STATUS = {
   NetworkNotAllowed: 403,
   RouteNotFound: 404,
   RunNotFound: 404,
+  BatchNotFound: 404,
   ArtifactNotFound: 404,
   MethodNotAllowed: 405,
   RequestTimeout: 408,
   AlreadyExists: 409,
   RunDeleted: 410,
+  BatchDeleted: 410,
   ArtifactGone: 410,
   PageExpired: 410,
   BodyTooLarge: 413,
@@ -37,7 +39,7 @@ export const ERROR_STATUS = {
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
 /** Codes after which something may have happened already; after every other nothing has, and sending again is safe. */
-const MAY_HAVE_ACTED: readonly ErrorCode[] = ['ClientClosedRequest', 'Internal', 'RunDeleted'];
+const MAY_HAVE_ACTED: readonly ErrorCode[] = ['ClientClosedRequest', 'Internal', 'RunDeleted', 'BatchDeleted'];
 
 /** Where a wrong value stood. */
 export const FieldError = z.strictObject({

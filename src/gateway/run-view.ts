@@ -32,18 +32,26 @@ export type RunSummary = z.output<typeof RunSummary>;
 
 const STATE_OF: Record<Condition['status'], RunState> = { True: 'succeeded', False: 'failed', Unknown: 'queued' };
 
-export const succeeded = (run: CodeRun): Condition | undefined => findCondition(run.status?.conditions, 'Succeeded');
+/** A run or a batch. */
+interface Ending {
+  status?: { conditions?: Condition[] };
+}
 
-export function isEnded(run: CodeRun): boolean {
-  const status = succeeded(run)?.status;
+export const succeeded = ({ status }: Ending): Condition | undefined => findCondition(status?.conditions, 'Succeeded');
+
+export function isEnded(object: Ending): boolean {
+  const status = succeeded(object)?.status;
   return status === 'True' || status === 'False';
 }
 
-export const runView = (run: CodeRun): RunView => ({ ...headOf(run), ...pick(run.status, codeRunResultFields) });
+/** What a view is made of. */
+export type Viewed = Pick<CodeRun, 'status'> & { metadata: Pick<CodeRun['metadata'], 'name' | 'namespace'> };
+
+export const runView = (run: Viewed): RunView => ({ ...headOf(run), ...pick(run.status, codeRunResultFields) });
 
 export const runSummary = (run: CodeRun): RunSummary => ({ ...headOf(run), ...pick(run.status, summaryFields) });
 
-function headOf(run: CodeRun) {
+function headOf(run: Viewed) {
   const { name, namespace = '' } = run.metadata;
   const { reason, message, status } = succeeded(run) ?? { reason: 'Queued', message: '', status: 'Unknown' };
   // A newer controller may give reasons that this gateway does not know.

@@ -3,6 +3,7 @@
 import { type FastifyInstance, fastify, LogController } from 'fastify';
 import { answerClientError } from './client-error.ts';
 import type { GatewayDeps } from './deps.ts';
+import { randomBase32 } from './objects.ts';
 import { installBodyParser } from './plugins/body.ts';
 import { installErrors, sendProblem, toProblem } from './plugins/errors.ts';
 import { Holds, installDrain } from './plugins/holds.ts';
@@ -13,10 +14,11 @@ import { installOpenApi, openApiRoute } from './plugins/openapi.ts';
 import { installOriginCheck } from './plugins/origin.ts';
 import { installValidation } from './plugins/validation.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
+import { batchRoutes } from './routes/batches.ts';
 import { executeRoute } from './routes/execute.ts';
+import { executeBatchRoute } from './routes/execute-batch.ts';
 import { logRoute } from './routes/logs.ts';
 import { runRoutes } from './routes/runs.ts';
-import { randomBase32 } from './run-store.ts';
 
 /** Ids of requests that are taken over from a client; others might forge lines of a log or swell them. */
 const SAFE_REQUEST_ID = /^[A-Za-z0-9._-]{8,64}$/;
@@ -68,9 +70,11 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
   const addMethodAnswers = watchMethods(app);
   app.register(async (scope) => {
     executeRoute(scope, deps, holds);
+    executeBatchRoute(scope, deps);
     runRoutes(scope, deps, holds);
     logRoute(scope, deps, holds);
     artifactRoutes(scope, deps, holds);
+    batchRoutes(scope, deps, holds);
     openApiRoute(scope);
   });
   app.register(async (scope) => addMethodAnswers(scope));

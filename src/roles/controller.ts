@@ -1,7 +1,15 @@
 /** The role `controller`: watches always, leads when it may, and then reconciles. */
 
 import { randomUUID } from 'node:crypto';
-import { CODE_RUNS, LABEL_MANAGED_BY, LABEL_SANDBOX, MANAGER, SANDBOX_CLASSES, SANDBOX_POOLS } from '../api/group.ts';
+import {
+  CODE_BATCHES,
+  CODE_RUNS,
+  LABEL_MANAGED_BY,
+  LABEL_SANDBOX,
+  MANAGER,
+  SANDBOX_CLASSES,
+  SANDBOX_POOLS,
+} from '../api/group.ts';
 import type { Config } from '../config.ts';
 import { NETWORK_POLICIES, PODS } from '../kube/resources.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -32,6 +40,7 @@ export async function controllerRole(config: Config, signal: AbortSignal): Promi
   const common = { kube, log, signal: stop.signal };
   const caches = [
     keepCache({ ...common, type: CODE_RUNS, store: stores.runs }),
+    keepCache({ ...common, type: CODE_BATCHES, store: stores.batches }),
     keepCache({ ...common, type: PODS, store: stores.pods, labelSelector: LABEL_SANDBOX }),
     keepCache({ ...common, type: SANDBOX_CLASSES, store: stores.classes }),
     keepCache({ ...common, type: SANDBOX_POOLS, store: stores.pools }),

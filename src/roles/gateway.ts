@@ -1,7 +1,9 @@
-/** The role `gateway`: the HTTP API, over a watch cache of CodeRuns. */
+/** The role `gateway`: the HTTP API, over watch caches of CodeRuns and CodeBatches. */
 
 import { randomBytes } from 'node:crypto';
-import { CODE_RUNS } from '../api/group.ts';
+import type { CodeBatch } from '../api/codebatch.ts';
+import type { CodeRun } from '../api/coderun.ts';
+import { CODE_BATCHES, CODE_RUNS } from '../api/group.ts';
 import type { Config } from '../config.ts';
 import { CONTAINER } from '../core/pod.ts';
 import { GATEWAY_LIMITS } from '../gateway/deps.ts';
@@ -13,7 +15,8 @@ import { startHealthServer } from '../telemetry/health.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createRegistry, gatewayMetrics } from '../telemetry/metrics.ts';
 import { connect, keepCache } from './connect.ts';
-import { watchRuns } from './run-watch.ts';
+import { watchObjects } from './run-watch.ts';
+import { cutBatch, cutRun } from './stores.ts';
 
 const INTERNET_CLASS = 'internet';
 const EXECUTE_GRACE_SECONDS = 30;
@@ -23,16 +26,26 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
   const log = createLogger('gateway', config.CODERUN_LOG_LEVEL);
   const register = createRegistry();
   const kube = await connect(config, 'gateway');
-  const { store, runs } = watchRuns(log);
-  const health = await startHealthServer({ port: config.CODERUN_HEALTH_PORT, register, isReady: () => store.isSynced });
+  const runs = watchObjects<CodeRun>(log, cutRun);
+  const batches = watchObjects<CodeBatch>(log, cutBatch);
+  const health = await startHealthServer({
+    port: config.CODERUN_HEALTH_PORT,
+    register,
+    isReady: () => runs.store.isSynced && batches.store.isSynced,
+  });
   const stop = new AbortController();
-  const cache = keepCache({ kube, log, signal: stop.signal, type: CODE_RUNS, store });
+  const common = { kube, log, signal: stop.signal };
+  const caches = [
+    keepCache({ ...common, type: CODE_RUNS, store: runs.store }),
+    keepCache({ ...common, type: CODE_BATCHES, store: batches.store }),
+  ];
   // A run may wait for its sandbox as long as the controller lets it.
   const executeOverhead = (config.CODERUN_PENDING_TIMEOUT_SECONDS + EXECUTE_GRACE_SECONDS) * 1000;
   const limits = { ...GATEWAY_LIMITS, executeOverhead };
   const gateway = buildGateway({
     kube,
-    runs,
+    runs: runs.watch,
+    batches: batches.watch,
     clock: systemClock,
     random: randomBytes,
     identify: anonymousOnly(config.CODERUN_ANONYMOUS_NAMESPACE),
@@ -53,7 +66,7 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
   } finally {
     await gateway.close();
     stop.abort();
-    await Promise.allSettled([cache]);
+    await Promise.allSettled(caches);
     health.close();
   }
 }

@@ -1,8 +1,9 @@
-/** What a leader does, for as long as it is one: the controllers of CodeRuns and SandboxPools, and their channels. */
+/** What a leader does, for as long as it is one: the controllers of CodeRuns, CodeBatches and SandboxPools, and their channels. */
 
 import type { Pod } from '../api/object.ts';
 import type { Config } from '../config.ts';
 import { Admission } from '../controllers/admission.ts';
+import { batchKeyOf, batchReconciler, concernsBatch } from '../controllers/batch.ts';
 import { type CodeRunDeps, codeRunReconciler, runKeyOf } from '../controllers/coderun.ts';
 import { eventRecorder } from '../controllers/events.ts';
 import { poolReconciler } from '../controllers/pool.ts';
@@ -32,6 +33,7 @@ export interface ControllerRole {
 
 const HELLO_TIMEOUT_MILLISECONDS = 30_000;
 const POOL_WORKERS = 4;
+const BATCH_WORKERS = 2;
 
 /** To be called once a process: the metrics are registered by it. Resolves when `signal` has aborted and all is drained. */
 export const leadership = (role: ControllerRole) => async (signal: AbortSignal, epoch: number) => {
@@ -51,7 +53,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     helloTimeout: () => AbortSignal.timeout(HELLO_TIMEOUT_MILLISECONDS),
   });
   observedGauge(register, 'coderun_sandbox_channels', 'Channels held open to sandboxes.', () => channels.size);
-  const waiting = new WaitingSandboxes(stores, channels);
+  const waiting = new WaitingSandboxes(stores, channels, systemClock.monotonic);
   const admission = new Admission({
     maxStarting: config.CODERUN_MAX_STARTING,
     runs: () => stores.runs.list(),
@@ -116,6 +118,16 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
         changesOf(stores.pools, ({ object }) => [keyOf(object)]),
         podChanges((pod) => [poolKeyOf(pod)]),
         changesOf(stores.classes, () => stores.pools.list().map(keyOf)),
+      ],
+    }),
+    controllerOf(role, metrics('codebatch'), {
+      name: 'codebatch',
+      queue: queueOf('codebatch'),
+      reconcile: batchReconciler(deps),
+      workers: BATCH_WORKERS,
+      sources: [
+        changesOf(stores.batches, ({ object }) => [keyOf(object)]),
+        changesOf(stores.runs, (change) => (concernsBatch(change) ? [batchKeyOf(change.object) ?? []].flat() : [])),
       ],
     }),
   ];

@@ -1,30 +1,32 @@
-/** The gateway's view of CodeRuns: small for those that have ended, whole for whoever waits for one. */
+/** The gateway's view of runs and batches: small for those that have ended, whole for whoever waits for one. */
 
-import type { CodeRun } from '../api/coderun.ts';
-import type { RunWatch } from '../gateway/deps.ts';
+import type { KubernetesObject } from '../api/object.ts';
+import type { ObjectWatch } from '../gateway/deps.ts';
 import { joinKey, keyOf } from '../runtime/keys.ts';
 import { Store } from '../runtime/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { cutRun } from './stores.ts';
 
-type Listener = (run: CodeRun | undefined) => void;
-
-export function watchRuns(logger: Logger): { store: Store<CodeRun>; runs: RunWatch } {
+/** A store and what is seen of it; `cut` makes small what has ended. */
+export function watchObjects<T extends KubernetesObject>(
+  logger: Logger,
+  cut: (object: T) => T,
+): { store: Store<T>; watch: ObjectWatch<T> } {
+  type Listener = (object: T | undefined) => void;
   const listeners = new Map<string, Set<Listener>>();
-  /** Runs on their way through the store that somebody waits for, as they were before they were cut. */
-  const whole = new Map<string, CodeRun>();
-  const store = new Store<CodeRun>({
+  /** Objects on their way through the store that somebody waits for, as they were before they were cut. */
+  const whole = new Map<string, T>();
+  const store = new Store<T>({
     logger,
-    transform(run) {
-      if (listeners.has(keyOf(run))) whole.set(keyOf(run), { ...run });
-      return cutRun(run);
+    transform(object) {
+      if (listeners.has(keyOf(object))) whole.set(keyOf(object), { ...object });
+      return cut(object);
     },
   });
   store.onChange(({ type, object }) => {
     const key = keyOf(object);
-    const run = type === 'DELETED' ? undefined : (whole.get(key) ?? object);
+    const seen = type === 'DELETED' ? undefined : (whole.get(key) ?? object);
     whole.delete(key);
-    for (const listener of listeners.get(key) ?? []) listener(run);
+    for (const listener of listeners.get(key) ?? []) listener(seen);
   });
   const onChange = (namespace: string, name: string, listener: Listener): Disposable => {
     const key = joinKey(namespace, name);
@@ -39,5 +41,5 @@ export function watchRuns(logger: Logger): { store: Store<CodeRun>; runs: RunWat
       },
     };
   };
-  return { store, runs: { get: (namespace, name) => store.get(joinKey(namespace, name)), onChange } };
+  return { store, watch: { get: (namespace, name) => store.get(joinKey(namespace, name)), onChange } };
 }

@@ -1,15 +1,18 @@
 /** The watch caches, and how each object is cut down before it is kept. */
 
+import type { CodeBatch } from '../api/codebatch.ts';
 import type { CodeRun } from '../api/coderun.ts';
 import { LABEL_CLASS } from '../api/group.ts';
 import type { KubernetesObject, Pod } from '../api/object.ts';
 import { isFinalReason } from '../api/reasons.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { SandboxPool } from '../api/sandboxpool.ts';
+import { batchKeyOf, RUNS_BY_BATCH } from '../controllers/batch.ts';
 import { PODS_BY_RUN, runKeyOf } from '../controllers/coderun.ts';
 import type { NetworkPolicy } from '../controllers/network.ts';
 import type { Stores } from '../controllers/stores.ts';
 import { isAdopted, PODS_BY_POOL, POOLED_PODS_BY_CLASS, poolKeyOf, RUNS_BY_POD } from '../controllers/waiting.ts';
+import { isEndedBatch } from '../core/batch.ts';
 import { reasonOf } from '../core/coderun.ts';
 import { joinKey } from '../runtime/keys.ts';
 import { Store } from '../runtime/store.ts';
@@ -18,11 +21,15 @@ import type { Logger } from '../telemetry/logger.ts';
 const maybe = (key: string | undefined): string[] => (key === undefined ? [] : [key]);
 
 export const createStores = (logger: Logger): Stores => ({
-  runs: new Store<CodeRun, typeof RUNS_BY_POD>({
+  runs: new Store<CodeRun, typeof RUNS_BY_POD | typeof RUNS_BY_BATCH>({
     logger,
     transform: cutRun,
-    indexes: { [RUNS_BY_POD]: ({ status }) => maybe(status?.sandbox?.podUID) },
+    indexes: {
+      [RUNS_BY_POD]: ({ status }) => maybe(status?.sandbox?.podUID),
+      [RUNS_BY_BATCH]: (run) => maybe(batchKeyOf(run)),
+    },
   }),
+  batches: new Store<CodeBatch>({ logger, transform: cutBatch }),
   pods: new Store<Pod, keyof typeof POD_INDEXES>({ logger, transform: cutPod, indexes: POD_INDEXES }),
   pools: new Store<SandboxPool>({ logger, transform: withoutManagedFields }),
   classes: new Store<SandboxClass>({ logger }),
@@ -49,17 +56,26 @@ export function cutRun(run: CodeRun): CodeRun {
   const reason = reasonOf(cut);
   if (!reason || !isFinalReason(reason)) return cut;
   const { language, ttlSecondsAfterFinished, cancelled, className } = cut.spec;
-  const { conditions = [], completionTime, durationMilliseconds, sandbox } = cut.status ?? {};
+  const { conditions = [], completionTime, exitCode, durationMilliseconds, sandbox } = cut.status ?? {};
   return {
     ...cut,
     spec: { language, ttlSecondsAfterFinished, cancelled, className },
     status: {
       conditions,
       ...(completionTime && { completionTime }),
+      ...(exitCode !== undefined && { exitCode }),
       ...(durationMilliseconds !== undefined && { durationMilliseconds }),
       ...(sandbox && { sandbox }),
     },
   };
+}
+
+/** As with runs: of a batch that has ended, its items are left out. */
+export function cutBatch(batch: CodeBatch): CodeBatch {
+  const cut = withoutManagedFields(batch);
+  if (!isEndedBatch(cut.status)) return cut;
+  const { items, ...status } = cut.status ?? {};
+  return { ...cut, spec: { ...cut.spec, template: { language: 'python' }, items: [] }, status };
 }
 
 /** The command line holds the whole agent. */

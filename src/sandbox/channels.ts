@@ -43,7 +43,9 @@ export interface OpenOptions {
   onChange: () => void;
 }
 
-const FIRST_WAIT = 50;
+/** A container is tried this often at first, in milliseconds: as long as a pod takes to start. */
+const FIRST_WAIT = 100;
+const QUICK_ATTEMPTS = 20;
 const LONGEST_WAIT = 5000;
 
 export class Channels {
@@ -99,7 +101,7 @@ export class Channels {
     } catch {
       // Why an attempt failed is the pod's to tell: its status says so, or the next attempt succeeds.
     }
-    const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** entry.failures++);
+    const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.max(0, ++entry.failures - QUICK_ATTEMPTS));
     entry.view = { ...entry.view, state: 'closed', reopenAt: new Date(this.#options.now().getTime() + wait) };
     if (!entry.abort.signal.aborted) options.onChange();
   }

@@ -1,6 +1,7 @@
 /** Builders for the world of a run: each gives the ordinary case, and takes only what a test is about. */
 
 import type { V1PodStatus } from '@kubernetes/client-node';
+import { type CodeBatch, CodeBatchSpec, type CodeBatchSpecInput } from '../../src/api/codebatch.ts';
 import type { CodeRun, CodeRunSpecInput, CodeRunStatus } from '../../src/api/coderun.ts';
 import { CodeRunSpec } from '../../src/api/coderun.ts';
 import { succeededCondition } from '../../src/api/conditions.ts';
@@ -158,6 +159,22 @@ export const aPool = (spec: Partial<SandboxPoolSpec> = {}, more: Partial<Sandbox
     creationTimestamp: T0.toISOString(),
   },
   spec: SandboxPoolSpec.parse({ className: 'default', ...spec }),
+  ...more,
+});
+
+/** A batch of the items a, b and c. */
+export const aBatch = (spec: Partial<CodeBatchSpecInput> = {}, more: Partial<CodeBatch> = {}): CodeBatch => ({
+  apiVersion: API_VERSION,
+  kind: 'CodeBatch',
+  metadata: {
+    name: 'many',
+    namespace: 'tenant',
+    uid: '55555555-5555-4555-8555-555555555555',
+    resourceVersion: '1',
+    generation: 1,
+    creationTimestamp: T0.toISOString(),
+  },
+  spec: CodeBatchSpec.parse({ items: ['a', 'b', 'c'].map((name) => ({ name, code: `print("${name}")` })), ...spec }),
   ...more,
 });
 

@@ -1,16 +1,17 @@
 /** A gateway over an API server in memory, with time that stands still, and words for what happens to its runs. */
 
 import type { FastifyBaseLogger, FastifyInstance, InjectOptions } from 'fastify';
+import type { CodeBatch } from '../../src/api/codebatch.ts';
 import type { CodeRun, CodeRunStatus } from '../../src/api/coderun.ts';
 import { succeededCondition } from '../../src/api/conditions.ts';
-import { CODE_RUNS } from '../../src/api/group.ts';
+import { CODE_BATCHES, CODE_RUNS, type ResourceType } from '../../src/api/group.ts';
 import type { Reason } from '../../src/api/reasons.ts';
 import {
   type FinishedRequest,
   GATEWAY_LIMITS,
   type GatewayConfig,
   type GatewayLimits,
-  type RunWatch,
+  type ObjectWatch,
 } from '../../src/gateway/deps.ts';
 import { anonymousOnly, type Identify } from '../../src/gateway/plugins/identify.ts';
 import type { ProblemBody } from '../../src/gateway/problem.ts';
@@ -21,29 +22,32 @@ import { FakeKube } from './fake-kube.ts';
 
 export const NAMESPACE = 'tenant';
 
-type Listener = (run: CodeRun | undefined) => void;
+type Watched = CodeRun | CodeBatch;
 
-/** Sees the runs of `kube` at once, or only when it is told to look; keeps no results. */
-export class FakeRunWatch implements RunWatch {
+/** Sees the objects of a kind in `kube` at once, or only when it is told to look; keeps no results. */
+class FakeWatch<T extends Watched> implements ObjectWatch<T> {
   readonly #kube: FakeKube;
-  readonly #listeners = new Map<string, Set<Listener>>();
-  #runs = new Map<string, CodeRun>();
+  readonly #type: ResourceType;
+  readonly #listeners = new Map<string, Set<(object: T | undefined) => void>>();
+  #objects = new Map<string, T>();
   lags = false;
 
-  constructor(kube: FakeKube) {
+  constructor(kube: FakeKube, type: ResourceType) {
     this.#kube = kube;
+    this.#type = type;
     kube.onWrite(() => {
       if (!this.lags) this.look();
     });
   }
 
-  get(namespace: string, name: string): CodeRun | undefined {
-    const run = this.#runs.get(`${namespace}/${name}`);
-    if (!run || !isEnded(run)) return run;
-    return { ...run, spec: { ...run.spec, code: undefined }, status: { conditions: run.status?.conditions ?? [] } };
+  get(namespace: string, name: string): T | undefined {
+    const object = this.#objects.get(`${namespace}/${name}`);
+    if (!object || !isEnded(object)) return object;
+    const spec = { ...object.spec, code: undefined, items: [] };
+    return { ...object, spec, status: { conditions: object.status?.conditions ?? [] } };
   }
 
-  onChange(namespace: string, name: string, listener: Listener): Disposable {
+  onChange(namespace: string, name: string, listener: (object: T | undefined) => void): Disposable {
     const key = `${namespace}/${name}`;
     const listeners = this.#listeners.get(key) ?? new Set();
     this.#listeners.set(key, listeners.add(listener));
@@ -51,18 +55,24 @@ export class FakeRunWatch implements RunWatch {
   }
 
   look(): void {
-    const before = this.#runs;
-    const runs = this.#kube.all<CodeRun>(CODE_RUNS);
-    this.#runs = new Map(runs.map((run) => [`${run.metadata.namespace}/${run.metadata.name}`, run]));
+    const before = this.#objects;
+    const objects = this.#kube.all<T>(this.#type);
+    this.#objects = new Map(objects.map((one) => [`${one.metadata.namespace}/${one.metadata.name}`, one]));
     for (const [key, listeners] of this.#listeners) {
-      const run = this.#runs.get(key);
-      if (before.get(key)?.metadata.resourceVersion !== run?.metadata.resourceVersion)
-        for (const listener of [...listeners]) listener(run);
+      const object = this.#objects.get(key);
+      if (before.get(key)?.metadata.resourceVersion !== object?.metadata.resourceVersion)
+        for (const listener of [...listeners]) listener(object);
     }
   }
 
   get listening(): number {
     return [...this.#listeners.values()].reduce((sum, listeners) => sum + listeners.size, 0);
+  }
+}
+
+export class FakeRunWatch extends FakeWatch<CodeRun> {
+  constructor(kube: FakeKube) {
+    super(kube, CODE_RUNS);
   }
 }
 
@@ -76,6 +86,7 @@ export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: 
   const clock = new FakeClock();
   const kube = new FakeKube(() => clock.now());
   const runs = new FakeRunWatch(kube);
+  const batches = new FakeWatch<CodeBatch>(kube, CODE_BATCHES);
   const logged: unknown[] = [];
   const finished: FinishedRequest[] = [];
   const held: number[] = [];
@@ -83,6 +94,7 @@ export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: 
   const app = buildGateway({
     kube,
     runs,
+    batches,
     clock,
     identify,
     random: (count) => Uint8Array.from({ length: count }, () => random++ % 256),
@@ -96,7 +108,7 @@ export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: 
     logger: aLogger(logged),
     metrics: { requestFinished: (request) => finished.push(request), heldRequests: (count) => held.push(count) },
   });
-  return { app, clock, kube, runs, logged, finished, held, ...words(app, kube) };
+  return { app, clock, kube, runs, batches, logged, finished, held, ...words(app, kube) };
 }
 
 function words(app: FastifyInstance, kube: FakeKube) {

@@ -19,7 +19,7 @@ import { type Waited, waitFor } from '../wait.ts';
 /** Long enough to look at a run after its answer, short enough to leave nothing behind. */
 const TTL_SECONDS = 300;
 
-const ExecuteRequest = z
+export const ExecuteRequest = z
   .strictObject({
     code: codeRunFields.code.unwrap().describe('The program, in Python, 1 byte to 512 KiB.'),
     timeout: z.int().min(1).max(3600).default(60).describe('How long the program may run, in seconds.'),
@@ -52,13 +52,16 @@ export function executeRoute(app: FastifyInstance, deps: GatewayDeps, holds: Hol
   );
 }
 
-async function specOf(body: ExecuteRequest, { kube, config }: GatewayDeps): Promise<CodeRunSpec> {
-  const className = body.allow_network ? config.internetClassName : undefined;
-  if (className !== undefined && !(await classExists(kube, className))) {
-    const detail = 'This cluster has no sandboxes with network; send allow_network: false.';
-    const errors = [fieldError('body', 'allow_network', 'is not offered')];
-    throw new Problem('NetworkNotAllowed', detail, { errors });
-  }
+/** The class of sandboxes that reach the internet. Throws a `Problem` that names `field` where there is none. */
+export async function networkClass({ kube, config }: GatewayDeps, field: string): Promise<string> {
+  const { internetClassName } = config;
+  if (await classExists(kube, internetClassName)) return internetClassName;
+  const detail = 'This cluster has no sandboxes with network; send allow_network: false.';
+  throw new Problem('NetworkNotAllowed', detail, { errors: [fieldError('body', field, 'is not offered')] });
+}
+
+async function specOf(body: ExecuteRequest, deps: GatewayDeps): Promise<CodeRunSpec> {
+  const className = body.allow_network ? await networkClass(deps, 'allow_network') : undefined;
   return {
     code: body.code,
     language: 'python',

@@ -1,15 +1,15 @@
 /** GET /v1/runs/{name}/logs: what the program prints, as plain text, while it runs or afterwards. */
 
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Clock, GatewayDeps } from '../deps.ts';
+import type { GatewayDeps } from '../deps.ts';
 import type { Holds } from '../plugins/holds.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
-import { Problem } from '../problem.ts';
 import { programOutput } from '../program-output.ts';
 import { findRun } from '../run-store.ts';
+import { sendHeadersAtOnce, streamOf } from '../stream.ts';
 import { RunPath } from './schemas.ts';
 
 const LogQuery = z.strictObject({
@@ -44,29 +44,8 @@ export function logRoute(app: FastifyInstance, deps: GatewayDeps, holds: Holds):
       const hold = holds.take(reply);
       const run = await findRun(deps, caller, params.name);
       const output = programOutput(deps, run, { follow, stream, signal: hold.signal });
-      const body = Readable.from(whileRead(output, deps.clock, deps.config.limits.stalledReaderTimeout, hold), {
-        objectMode: false,
-        highWaterMark: 64 * 1024,
-      });
-      hold.signal.addEventListener('abort', () => body.destroy(hold.signal.reason));
-      // A client that follows a silent program learns at once that it is heard.
-      if (follow) reply.raw.once('pipe', () => reply.raw.flushHeaders());
-      return reply.type('text/plain; charset=utf-8').send(body);
+      if (follow) sendHeadersAtOnce(reply);
+      return reply.type('text/plain; charset=utf-8').send(streamOf(output, hold, deps));
     },
   );
-}
-
-/** Passes `source` on, and lets go of it where nobody reads for `milliseconds`. */
-async function* whileRead(
-  source: AsyncIterable<string>,
-  clock: Clock,
-  milliseconds: number,
-  hold: AbortController,
-): AsyncGenerator<string> {
-  for await (const chunk of source) {
-    using _stalled = clock.after(milliseconds, () =>
-      hold.abort(new Problem('RequestTimeout', 'The output was not read.')),
-    );
-    yield chunk;
-  }
 }

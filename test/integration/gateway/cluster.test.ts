@@ -3,12 +3,14 @@
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CodeBatch } from '../../../src/api/codebatch.ts';
 import { CODE_LIMIT_BYTES, type CodeRun, SPEC_LIMIT_BYTES } from '../../../src/api/coderun.ts';
 import { succeededCondition } from '../../../src/api/conditions.ts';
 import { crds } from '../../../src/api/crds.ts';
-import { CODE_RUNS, type ResourceType, SANDBOX_CLASSES } from '../../../src/api/group.ts';
+import { CODE_BATCHES, CODE_RUNS, type ResourceType, SANDBOX_CLASSES } from '../../../src/api/group.ts';
+import type { KubernetesObject } from '../../../src/api/object.ts';
 import type { Reason } from '../../../src/api/reasons.ts';
-import { GATEWAY_LIMITS, type RunWatch } from '../../../src/gateway/deps.ts';
+import { GATEWAY_LIMITS, type ObjectWatch } from '../../../src/gateway/deps.ts';
 import { anonymousOnly } from '../../../src/gateway/plugins/identify.ts';
 import { buildGateway } from '../../../src/gateway/server.ts';
 import { createKube, type KubeClient } from '../../../src/kube/client.ts';
@@ -56,7 +58,8 @@ function gateway(client: Kube, namespace: string): FastifyInstance {
   let name = 0;
   return buildGateway({
     kube: client,
-    runs: watchRuns(client),
+    runs: watchAll<CodeRun>(client, CODE_RUNS),
+    batches: watchAll<CodeBatch>(client, CODE_BATCHES),
     clock: systemClock,
     random: (count) => Uint8Array.from({ length: count }, () => name++ % 251),
     identify: anonymousOnly(namespace),
@@ -66,15 +69,15 @@ function gateway(client: Kube, namespace: string): FastifyInstance {
 }
 
 /** One watch for all; it starts with the first listener, and keeps nothing. */
-function watchRuns(client: Kube): RunWatch {
-  const listeners = new Set<{ name: string; listener: (run: CodeRun | undefined) => void }>();
+function watchAll<T extends KubernetesObject>(client: Kube, type: ResourceType): ObjectWatch<T> {
+  const listeners = new Set<{ name: string; listener: (object: T | undefined) => void }>();
   let watching = false;
   const watch = async () => {
     const options = { resourceVersion: '0', timeoutSeconds: 300, signal: stop.signal };
-    for await (const event of client.watch<CodeRun>(CODE_RUNS, options)) {
+    for await (const event of client.watch<T>(type, options)) {
       if (event.type === 'BOOKMARK') continue;
-      const run = event.type === 'DELETED' ? undefined : event.object;
-      for (const one of listeners) if (one.name === event.object.metadata.name) one.listener(run);
+      const object = event.type === 'DELETED' ? undefined : event.object;
+      for (const one of listeners) if (one.name === event.object.metadata.name) one.listener(object);
     }
   };
   return {

@@ -61,8 +61,14 @@ describe('RBAC', () => {
     resources.flatMap((resource) => verbs.split(' ').map((verb) => `${verb} ${resource}`));
 
   const controllerEverywhere = [
-    ...may('get list watch delete', 'coderuns.coderun.dev'),
-    ...may('update', 'coderuns/status.coderun.dev', 'sandboxpools/status.coderun.dev'),
+    ...may('get list watch create patch delete', 'coderuns.coderun.dev'),
+    ...may('get list watch delete', 'codebatches.coderun.dev'),
+    ...may(
+      'update',
+      'coderuns/status.coderun.dev',
+      'codebatches/status.coderun.dev',
+      'sandboxpools/status.coderun.dev',
+    ),
     ...may('get list watch', 'sandboxclasses.coderun.dev', 'sandboxpools.coderun.dev'),
     ...may('get list watch create patch delete', 'pods'),
     ...may('get create', 'pods/attach'),
@@ -71,7 +77,7 @@ describe('RBAC', () => {
     ...may('create', 'events.events.k8s.io'),
   ];
   const gatewayEverywhere = [
-    ...may('get list watch create patch', 'coderuns.coderun.dev'),
+    ...may('get list watch create patch', 'coderuns.coderun.dev', 'codebatches.coderun.dev'),
     ...may('get', 'sandboxclasses.coderun.dev'),
   ];
 

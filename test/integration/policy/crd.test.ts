@@ -6,6 +6,7 @@ import { type ApiServer, startApiServer } from '../../support/apiserver.ts';
 import { type Answer, type Api, install, type Request, until } from './support.ts';
 
 const RUNS = '/apis/coderun.dev/v1alpha1/namespaces/coderun-sandboxes/coderuns';
+const BATCHES = '/apis/coderun.dev/v1alpha1/namespaces/coderun-sandboxes/codebatches';
 const CLASSES = '/apis/coderun.dev/v1alpha1/sandboxclasses';
 const TABLE = 'application/json;as=Table;g=meta.k8s.io;v=v1';
 
@@ -31,6 +32,11 @@ const sandboxClass = (spec: object): Request => ({
   method: 'POST',
   path: `${CLASSES}?dryRun=All&fieldValidation=Strict`,
   body: { apiVersion: API_VERSION, kind: 'SandboxClass', metadata: { name: 'c' }, spec },
+});
+const batch = (spec: object, name = 'b', query = 'dryRun=All&fieldValidation=Strict'): Request => ({
+  method: 'POST',
+  path: `${BATCHES}?${query}`,
+  body: { apiVersion: API_VERSION, kind: 'CodeBatch', metadata: { name }, spec },
 });
 const patch = (path: string, body: object): Promise<Answer> =>
   api({ method: 'PATCH', path, body, merge: 'merge-patch' });
@@ -173,6 +179,103 @@ describe('a CodeRun', () => {
   });
 });
 
+describe('a CodeBatch', () => {
+  const item = (name: string, more: object = {}) => ({ name, code: '1', ...more });
+  const many = (count: number, more: object = {}) => Array.from({ length: count }, (_, n) => item(`i${n}`, more));
+
+  test('gets its defaults from the schema', async () => {
+    const { message, body } = await api(batch({ items: [item('a')] }));
+    expect(message).toBe('');
+    expect(body.spec).toEqual({
+      template: { language: 'python' },
+      items: [item('a')],
+      parallelism: 10,
+      failFast: false,
+      ttlSecondsAfterFinished: 3600,
+      cancelled: false,
+    });
+  });
+
+  test('takes 1000 items that set every field', async () => {
+    const own = {
+      className: 'c',
+      timeoutSeconds: 1,
+      resources: { memory: '64Mi' },
+      stdin: 'in',
+      args: ['a', 'b'],
+      env: [{ name: 'A', value: 'b' }],
+      files: [{ path: 'a/b', content: 'c' }],
+    };
+    const { message, body } = await api(batch({ items: many(1000, own), template: { packages: ['humanize'] } }));
+    expect(message).toBe('');
+    expect(body.spec.items[999]).toEqual(item('i999', own));
+  });
+
+  test.each<[string, object, string]>([
+    ['no items', { items: [] }, 'spec.items'],
+    ['more than 1000 items', { items: many(1001) }, 'spec.items: Too many'],
+    ['two items of one name', { items: [item('a'), item('a')] }, 'spec.items[1]: Duplicate value'],
+    ['an item without a name', { items: [{ code: '1' }] }, 'spec.items[0].name: Required value'],
+    ['an item whose name is none', { items: [item('A_b')] }, 'spec.items[0].name'],
+    ['an item without code', { items: [{ name: 'a' }] }, 'spec.items[0].code: Required value'],
+    ['an unknown field of an item', { items: [item('a', { image: 'i' })] }, 'unknown field "spec.items[0].image"'],
+    ['code in the template', { items: [item('a')], template: { code: '1' } }, 'unknown field "spec.template.code"'],
+    ['no parallelism', { items: [item('a')], parallelism: 0 }, 'spec.parallelism'],
+    [
+      'the variable PATH in the template',
+      { items: [item('a')], template: { env: [{ name: 'PATH', value: '' }] } },
+      'must not be PATH',
+    ],
+  ])('is refused with %s', async (_title, spec, said) => {
+    const answer = await api(batch(spec));
+    expect(answer.code).toBeGreaterThanOrEqual(400);
+    expect(answer.code).toBeLessThan(500);
+    expect(answer.message).toContain(said);
+  });
+
+  describe('once made, of 1000 items', () => {
+    beforeAll(async () => {
+      await api(batch({ items: many(1000) }, 'made', 'fieldValidation=Strict'));
+    });
+
+    test.each<[string, object]>([
+      ['items', { items: many(999) }],
+      ['template', { template: { stdin: 'later' } }],
+      ['failFast', { failFast: true }],
+      ['ttlSecondsAfterFinished', { ttlSecondsAfterFinished: 1 }],
+    ])('keeps its %s', async (field, spec) => {
+      const answer = await patch(`${BATCHES}/made?dryRun=All`, { spec });
+      expect(answer.code).toBe(422);
+      expect(answer.message).toContain(`${field} is immutable; make a new object instead`);
+    });
+
+    test('takes another parallelism, and the wish to cancel it, once and for all', async () => {
+      const { message, body } = await patch(`${BATCHES}/made`, { spec: { parallelism: 1, cancelled: true } });
+      expect([message, body.spec.parallelism, body.spec.cancelled]).toEqual(['', 1, true]);
+      const answer = await patch(`${BATCHES}/made`, { spec: { cancelled: false } });
+      expect(answer.message).toContain('a cancelled batch cannot be set back');
+    });
+
+    test('takes the longest status there is, and shows what it counts', async () => {
+      const items = many(1000).map(({ name }) => ({
+        name: name.padEnd(63, 'x'),
+        runName: name.padEnd(63, 'x'),
+        runUID: '11111111-1111-4111-8111-111111111111',
+        reason: 'PackageInstallFailed',
+        exitCode: 255,
+        durationMilliseconds: 3_600_000,
+        completionTime: '2026-01-01T00:00:00.000Z',
+      }));
+      const counts = { total: 1000, queued: 0, running: 0, succeeded: 1, failed: 999 };
+      const { message, body } = await patch(`${BATCHES}/made/status`, { status: { counts, items } });
+      expect([message, body.status.items.length]).toEqual(['', 1000]);
+      expect(JSON.stringify(body.status).length).toBeLessThan(512 * 1024);
+      const table = await api({ path: `${BATCHES}/made`, accept: TABLE });
+      expect(table.body.rows[0].cells.slice(0, 6)).toEqual(['made', null, null, 1000, 1, 999]);
+    });
+  });
+});
+
 describe('a SandboxClass', () => {
   test('gets its defaults from the schema, down to each amount', async () => {
     const { message, body } = await api(sandboxClass({ image: 'i' }));
@@ -211,6 +314,7 @@ test('the kinds have short names and the category coderun-dev', async () => {
   expect(resources).toEqual(
     expect.arrayContaining([
       expect.objectContaining({ name: 'coderuns', shortNames: ['crun'], categories: ['coderun-dev'] }),
+      expect.objectContaining({ name: 'codebatches', shortNames: ['cbatch'], categories: ['coderun-dev'] }),
       expect.objectContaining({ name: 'sandboxclasses', shortNames: ['sclass'], categories: ['coderun-dev'] }),
     ]),
   );

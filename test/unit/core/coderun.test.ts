@@ -45,6 +45,28 @@ describe('a run that has not been started', () => {
       1,
       { reason: 'Starting', actions: [], after: 299_000 },
     ],
+    [
+      'is attached to before the kubelet tells that its pod runs, where the sandbox has no network at all',
+      { sandboxClass: aClass({ runtimeClassName: 'gvisor-nonet' }), pod: aPod({ phase: 'Pending' }) },
+      1,
+      { reason: 'Starting', actions: ['openChannel'] },
+    ],
+    [
+      'is claimed by then, too',
+      {
+        sandboxClass: aClass({ runtimeClassName: 'gvisor-nonet' }),
+        pod: aPod({ phase: 'Pending' }),
+        channel: aChannel(),
+      },
+      1,
+      { reason: 'Running', actions: ['execute'] },
+    ],
+    [
+      'fails at once where its image can never be had, though its agent might be tried',
+      { sandboxClass: aClass({ runtimeClassName: 'gvisor-nonet' }), pod: aPod(waiting('InvalidImageName')) },
+      1,
+      { reason: 'SandboxStartFailed', actions: ['deletePod', 'event'] },
+    ],
     ['is attached to as soon as its pod runs', { pod: aPod() }, 1, { actions: ['openChannel'] }],
     [
       'waits for the agent to answer',
@@ -366,11 +388,30 @@ describe('a claimed run that is cancelled', () => {
       4,
       { reason: 'Cancelled', actions: ['closeChannel', 'deletePod', 'event'] },
     ],
+    ['has its agent reached first', { run, pod: aPod() }, 1, { actions: ['openChannel'] }],
     [
-      'is ended at once where its agent is not reached',
-      { run, pod: aPod() },
+      'waits for the hello of its agent',
+      { run, pod: aPod(), channel: aChannel({ hello: undefined }) },
       1,
-      { reason: 'Cancelled', actions: ['deletePod', 'event'] },
+      { actions: [] },
+    ],
+    [
+      'is ended at once where its agent was not told to execute',
+      { run, pod: aPod(), channel: aChannel() },
+      1,
+      { reason: 'Cancelled', actions: ['closeChannel', 'deletePod', 'event'] },
+    ],
+    [
+      'waits for the log of its pod where its agent ended and nobody heard the program',
+      { run, pod: aPod(), channel: aChannel({ state: 'closed', interruptedAt: later(1) }) },
+      5,
+      { actions: [], after: 4000 },
+    ],
+    [
+      'is ended without its agent where that is not reached',
+      { run, pod: aPod(), channel: aChannel({ state: 'closed' }) },
+      9,
+      { reason: 'Cancelled', actions: ['closeChannel', 'deletePod', 'event'] },
     ],
     [
       'keeps the result of a program that was faster',

@@ -31,12 +31,17 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(operations().map(({ route }) => route)).toEqual([
       'POST /execute',
+      'POST /execute/batch',
       'POST /v1/runs',
       'GET /v1/runs',
       'GET /v1/runs/{name}',
       'DELETE /v1/runs/{name}',
       'GET /v1/runs/{name}/logs',
       'GET /v1/runs/{name}/artifacts/{path}',
+      'POST /v1/batches',
+      'GET /v1/batches/{name}',
+      'DELETE /v1/batches/{name}',
+      'GET /v1/batches/{name}/results',
     ]);
   });
 
@@ -51,8 +56,8 @@ describe('the OpenAPI document', () => {
   });
 
   test('describes each field of what is sent and answered, and allows no others', () => {
-    const { CreateRunInput, ExecuteRequestInput, Run, Problem } = document.components.schemas;
-    for (const schema of [CreateRunInput, ExecuteRequestInput, Run, Problem]) {
+    const { CreateRunInput, CreateBatchInput, ExecuteRequestInput, Run, Batch, Problem } = document.components.schemas;
+    for (const schema of [CreateRunInput, CreateBatchInput, ExecuteRequestInput, Run, Batch, Problem]) {
       expect(schema?.additionalProperties).toBe(false);
       const bare = Object.entries(schema?.properties ?? {}).filter(
         ([name, { description }]) => !description && !['type', 'status'].includes(name),

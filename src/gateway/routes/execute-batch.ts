@@ -1,0 +1,43 @@
+/** POST /execute/batch: a list of what POST /execute takes, run as one batch. */
+
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { MAX_ITEMS } from '../../api/codebatch.ts';
+import { createBatch } from '../batch-store.ts';
+import { BatchView, batchView } from '../batch-view.ts';
+import type { GatewayDeps } from '../deps.ts';
+import { PROBLEMS } from '../plugins/openapi.ts';
+import { batchSpec, CreateBatch } from './batch-schemas.ts';
+import { ExecuteRequest, networkClass } from './execute.ts';
+
+const ExecuteBatchRequest = z.array(ExecuteRequest).min(1).max(MAX_ITEMS).meta({ id: 'ExecuteBatchRequest' });
+
+export function executeBatchRoute(app: FastifyInstance, deps: GatewayDeps): void {
+  app.withTypeProvider<ZodTypeProvider>().post(
+    '/execute/batch',
+    {
+      schema: {
+        operationId: 'executeBatch',
+        summary: 'Run many Python programs',
+        description:
+          'Answers at once: GET /v1/batches/{name} says how it stands, and GET /v1/batches/{name}/results what each printed. The items are named item-0, item-1, …',
+        body: ExecuteBatchRequest,
+        response: { 201: BatchView, ...PROBLEMS },
+      },
+    },
+    async ({ body, caller }, reply) => {
+      const first = body.findIndex(({ allow_network }) => allow_network);
+      const className = first < 0 ? undefined : await networkClass(deps, `${first}.allow_network`);
+      const items = body.map(({ code, timeout, allow_network, memory_mb }) => ({
+        code,
+        timeoutSeconds: timeout,
+        resources: { memory: `${memory_mb}Mi` },
+        ...(allow_network && { className }),
+      }));
+      const batch = await createBatch(deps, caller, batchSpec(CreateBatch.parse({ items })), { prefix: 'batch' });
+      reply.code(201).header('location', `/v1/batches/${batch.metadata.name}`);
+      return batchView(batch);
+    },
+  );
+}

@@ -1,0 +1,33 @@
+/** The short form of the fault suite in test/faults: one instant of each kind. */
+
+import { expect, test } from 'vitest';
+import type { CodeRun } from '../../src/api/coderun.ts';
+import {
+  endState,
+  expectNothingLeft,
+  expectOnce,
+  killedAt,
+  LIVES,
+  poolIsFull,
+  undisturbed,
+} from '../faults/support.ts';
+
+test.each(['cold', 'warm'] as const)(
+  'a %s run survives its controller, killed after its claim and before its result',
+  async (life) => {
+    const { end, writes } = await undisturbed(life);
+    const runs: CodeRun[] = [];
+    const order = writes.lastIndexOf('STDIN pods/attach');
+    for (const [index, when] of [
+      [order - 1, 'after'],
+      [order, 'after'],
+      [order + 1, 'before'],
+    ] as const) {
+      await poolIsFull();
+      runs.push(await killedAt(life, index, when));
+    }
+    expect(runs.map(endState)).toEqual(runs.map(() => end));
+    await expectOnce(LIVES[life], runs);
+    await expectNothingLeft(runs);
+  },
+);

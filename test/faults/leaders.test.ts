@@ -1,0 +1,100 @@
+import { afterAll, expect, test } from 'vitest';
+import { eventually, hasReason, isFinished, until } from '../e2e/support.ts';
+import type { Fault, Message } from '../support/fault-rules.ts';
+import { ControllerProcess, freeLease } from './controller-process.ts';
+import {
+  aboutRun,
+  begin,
+  controller,
+  endState,
+  executionsOf,
+  expectNothingLeft,
+  expectOnce,
+  finished,
+  LIVES,
+  newName,
+  poolIsFull,
+  undisturbed,
+} from './support.ts';
+
+/** Takes over whenever the Lease is free. */
+const rival = await ControllerProcess.create();
+afterAll(() => rival[Symbol.asyncDispose]());
+
+/** The rival leads, and what the first leader has sent is delivered only when `isLate`. */
+const deposing = (isLate: () => Promise<unknown>): Fault => ({
+  type: 'call',
+  when: 'before',
+  call: async () => {
+    controller.pause();
+    try {
+      await rival.start();
+      await freeLease();
+      await rival.leads();
+      await isLate();
+    } finally {
+      controller.resume();
+    }
+    return undefined;
+  },
+});
+
+/** The first leader again, alone. */
+async function restore(): Promise<void> {
+  await rival.kill();
+  controller.proxy.heal();
+  await controller.restart();
+  await controller.leads();
+}
+
+const isClaim = ({ method, resource, body }: Message): boolean =>
+  method === 'PUT' && resource === 'coderuns' && body.includes('"Running"');
+const isOrder = ({ method, body }: Message): boolean => method === 'STDIN' && body.startsWith('{"execute"');
+
+test.each([
+  ['claim', isClaim, 'warm'],
+  ['claim', isClaim, 'cold'],
+  ['order to execute', isOrder, 'warm'],
+  ['order to execute', isOrder, 'cold'],
+] as const)('the %s of a leader that was deposed meanwhile does nothing (%#)', async (_what, isIt, life) => {
+  const slow = { ...LIVES[life], program: LIVES[life].program.replace('sleep(0.3)', 'sleep(6)') };
+  const { end } = await undisturbed(life);
+  const name = newName();
+  const isAboutRun = aboutRun(name);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const created = begin(slow, name);
+  const fault = deposing(async () => {
+    const run = await created;
+    await eventually(async () => executionsOf(slow, run) > 0, 60);
+    resolve();
+  });
+  controller.proxy.add({ match: (message) => isAboutRun(message) && isIt(message), times: 1, fault });
+  const run = await finished(slow, await created, 120);
+  await promise;
+  await restore();
+  expect(endState(run)).toEqual(end);
+  await expectOnce(LIVES[life], [run]);
+  await expectNothingLeft([run]);
+});
+
+test('runs in their midst are taken over from a leader that wakes up again', async () => {
+  await poolIsFull();
+  const program = LIVES.warm.program.replace('sleep(0.3)', 'sleep(8)');
+  const places = ['cold', 'warm'] as const;
+  const lives = [...places, ...places, ...places].map((place) => ({ place, program, cancelled: false }));
+  const begun = await Promise.all(lives.map((life) => begin(life)));
+  await Promise.all(begun.slice(0, 4).map((run) => until(run, hasReason('Running', 'Completed'))));
+  controller.pause();
+  await rival.start();
+  await freeLease();
+  await rival.leads();
+  controller.resume();
+  const runs = await Promise.all(begun.map((run) => until(run, isFinished, 120)));
+  await restore();
+  expect(runs.map((run) => endState(run).reason)).toEqual(runs.map(() => 'Completed'));
+  for (const place of places) {
+    const those = runs.filter((_run, index) => lives[index]?.place === place);
+    await expectOnce({ place, program, cancelled: false }, those);
+  }
+  await expectNothingLeft(runs);
+});

@@ -1,11 +1,5 @@
 /** The program: `controller`, `gateway` or `crds`. The only place that ends the process. */
 
-import { crds } from './api/crds.ts';
-import { toYaml } from './api/yaml.ts';
-import { loadConfig } from './config.ts';
-import { controllerRole } from './roles/controller.ts';
-import { gatewayRole } from './roles/gateway.ts';
-
 const USAGE = `usage: main.js controller | gateway | crds
 
   controller   watches CodeRuns and runs them; one of several leads
@@ -15,10 +9,21 @@ const USAGE = `usage: main.js controller | gateway | crds
 Settings come from the environment; docs/configuration.md lists them.
 `;
 
+/** Loaded when they are needed: until the signals have their handlers, the first process of a container can't be stopped. */
 const ROLES: Record<string, (signal: AbortSignal) => Promise<void>> = {
-  controller: (signal) => controllerRole(loadConfig(), signal),
-  gateway: (signal) => gatewayRole(loadConfig(), signal),
-  crds: async () => {
+  async controller(signal) {
+    const [{ loadConfig }, { controllerRole }] = await Promise.all([
+      import('./config.ts'),
+      import('./roles/controller.ts'),
+    ]);
+    await controllerRole(loadConfig(), signal);
+  },
+  async gateway(signal) {
+    const [{ loadConfig }, { gatewayRole }] = await Promise.all([import('./config.ts'), import('./roles/gateway.ts')]);
+    await gatewayRole(loadConfig(), signal);
+  },
+  async crds() {
+    const [{ crds }, { toYaml }] = await Promise.all([import('./api/crds.ts'), import('./api/yaml.ts')]);
     for (const crd of Object.values(crds())) process.stdout.write(`---\n${toYaml(crd)}`);
   },
 };

@@ -10,7 +10,7 @@ export const MAX_ITEMS = 1000;
 
 const { language, className, timeoutSeconds, resources, stdin, args, env, files, packages, artifacts } = codeRunFields;
 
-export const CodeBatchTemplate = z.strictObject({
+const CodeBatchTemplate = z.strictObject({
   language,
   className,
   timeoutSeconds,

@@ -75,6 +75,7 @@ async function reconcile(
   const plan = planBatch({ batch, known, writtenAt, runs, made, refused, held }, deps.clock.now());
   const unwritten = await writeStatus(deps, batch, memory, plan);
   await Promise.all(plan.actions.map((action) => act(deps, batch, memory, action)));
+  if (isEndedBatch(memory.status)) forgetItems(memory);
   const hold = memory.held && memory.held.until.getTime() - deps.clock.now().getTime();
   const after = Math.min(...[plan.after, unwritten, hold].map((wait) => wait ?? Number.POSITIVE_INFINITY));
   return Number.isFinite(after) ? { after } : {};
@@ -102,6 +103,14 @@ async function remember({ kube, stores }: BatchDeps, batch: CodeBatch): Promise<
     failures: 0,
     held: undefined,
   };
+}
+
+/** Of a batch that has ended, only its end is needed. */
+function forgetItems(memory: BatchMemory): void {
+  const { items, ...end } = memory.status ?? {};
+  if (items) memory.status = end;
+  memory.made.clear();
+  memory.refused.clear();
 }
 
 /** A run may take more than a megabyte: so many are held at once. */

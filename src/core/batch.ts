@@ -9,7 +9,6 @@ import {
   BATCH_REASONS,
   type BatchReason,
   type CodeBatch,
-  type CodeBatchItem,
   type CodeBatchStatus,
   type ItemStatus,
 } from '../api/codebatch.ts';
@@ -87,8 +86,8 @@ const isUnmade = (item: ItemStatus): boolean => !isEndedItem(item) && item.runUI
 
 function items({ batch, known, runs, made, refused }: BatchWorld, now: Date): ItemStatus[] {
   return batch.spec.items.map(({ name }, index) => {
-    const runName = itemRunName(batch.metadata, name);
-    const before = known?.items?.[index] ?? { name, runName, reason: 'Queued' };
+    const before = known?.items?.[index] ?? { name, runName: itemRunName(batch.metadata, name), reason: 'Queued' };
+    const { runName } = before;
     const world = { run: runs.get(runName), madeUID: made.get(runName), isRefused: refused.has(runName) };
     return itemStatus(before, world, now);
   });
@@ -130,8 +129,8 @@ function creations({ batch, held }: BatchWorld, settled: ItemStatus[]): BatchAct
   if (held) return [];
   const alive = settled.filter((item) => !isEndedItem(item) && !isUnmade(item)).length;
   const room = Math.max(0, batch.spec.parallelism - alive);
-  const next = batch.spec.items.filter((_item, index) => isUnmade(settled[index] as ItemStatus)).slice(0, room);
-  return next.map((item: CodeBatchItem) => ({ type: 'createRun', run: runOfItem(batch, item) }));
+  const unmade = settled.flatMap((item, index) => (isUnmade(item) ? (batch.spec.items[index] ?? []) : []));
+  return unmade.slice(0, room).map((item) => ({ type: 'createRun', run: runOfItem(batch, item) }));
 }
 
 function cancellations({ runs }: BatchWorld, settled: ItemStatus[]): BatchAction[] {

@@ -15,8 +15,6 @@ export interface ObjectWatch<T> {
   onChange(namespace: string, name: string, listener: (object: T | undefined) => void): Disposable;
 }
 
-export type RunWatch = ObjectWatch<CodeRun>;
-
 export interface Clock {
   /** Calls `fn` once after `milliseconds`, unless disposed before. */
   after(milliseconds: number, fn: () => void): Disposable;
@@ -88,7 +86,7 @@ export interface GatewayConfig {
 
 export interface GatewayDeps {
   kube: Kube;
-  runs: RunWatch;
+  runs: ObjectWatch<CodeRun>;
   batches: ObjectWatch<CodeBatch>;
   clock: Clock;
   random: RandomBytes;

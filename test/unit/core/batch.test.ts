@@ -176,6 +176,12 @@ const rows: [string, Partial<BatchWorld>, number, Partial<ReturnType<typeof summ
     { reason: 'Cancelled', items: ['a Cancelled', 'b Cancelled', 'c Cancelled'], actions: ['event Cancelled'] },
   ],
   [
+    'that was cancelled too late for any item has failed by its items',
+    { batch: cancelled, known: known(cancelled, ['a', 'Completed'], ['b', 'Timeout'], ['c', 'Completed']) },
+    1,
+    { reason: 'ItemsFailed', actions: ['event ItemsFailed'] },
+  ],
+  [
     'that was cancelled too late has completed',
     { batch: cancelled, known: known(cancelled, ['a', 'Completed'], ['b', 'Completed'], ['c', 'Completed']) },
     1,

@@ -19,6 +19,7 @@ test.each(['cold', 'warm'] as const)(
     const runs: CodeRun[] = [];
     const order = writes.lastIndexOf('STDIN pods/attach');
     for (const [index, when] of [
+      [order - 1, 'before'],
       [order - 1, 'after'],
       [order, 'after'],
       [order + 1, 'before'],

@@ -97,6 +97,8 @@ interface Layer {
   /** In the pod, and for the program where the agent adds nothing of its own. */
   safe: unknown;
   program?: unknown;
+  /** What is changed before, so that no other layer stands in for this one. */
+  given?: Change;
   /** Takes the layer away. */
   without: Change;
   unsafe: unknown;
@@ -181,9 +183,11 @@ const layers: Layer[] = [
     layer: 'nothing outside of the working directory can be written, even by root',
     fact: ({ write_root, write_etc, write_code }) => denied(write_root, write_etc, write_code),
     safe: [true, true, true],
-    without: (pod) => {
+    given: (pod) => {
       pod.spec.securityContext = { runAsUser: 0 };
-      containerOf(pod).securityContext = {};
+    },
+    without: (pod) => {
+      containerOf(pod).securityContext = { ...containerOf(pod).securityContext, readOnlyRootFilesystem: false };
     },
     unsafe: [false, false, false],
   },
@@ -205,17 +209,21 @@ const layers: Layer[] = [
   },
 ];
 
-describe.each(layers)('$layer', ({ fact, safe, program, without, unsafe }) => {
+describe.each(layers)('$layer', ({ fact, safe, program, given, without, unsafe }) => {
   test('for a program in its sandbox', () => {
     expect(fact(sandbox)).toEqual(program ?? safe);
   });
 
-  test('by the pod alone', () => {
-    expect(fact(asBuilt)).toEqual(safe);
+  test('by the pod alone', async () => {
+    expect(fact(given ? await factsOf(given) : asBuilt)).toEqual(safe);
   });
 
   test('but not in a pod that lacks this layer', async () => {
-    expect(fact(await factsOf(without))).toEqual(unsafe);
+    const weakened = await factsOf((pod) => {
+      given?.(pod);
+      without(pod);
+    });
+    expect(fact(weakened)).toEqual(unsafe);
   });
 });
 

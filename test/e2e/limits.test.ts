@@ -21,6 +21,28 @@ describe('memory', () => {
   });
 });
 
+describe('the working directory', () => {
+  const filling =
+    'with open("/workspace/x", "wb") as f:\n  for _ in range(200): f.write(bytes(1 << 20))\nprint("had room")';
+
+  test('holds no more than its size, which is what the limit of its volume does', async () => {
+    expect((await runPod(await directPod(namespace, filling))).output).toContain('No space left on device');
+    const pod = await directPod(namespace, filling);
+    pod.spec.volumes = [{ name: 'workspace', emptyDir: { medium: 'Memory' } }];
+    containerOf(pod).resources = {};
+    expect((await runPod(pod)).output).toContain('had room');
+  });
+});
+
+describe('time', () => {
+  test('is over by the clock of the kubelet too, whatever becomes of the controller', async () => {
+    const pod = await directPod(namespace, 'import time; time.sleep(60)');
+    expect(pod.spec.activeDeadlineSeconds).toBeGreaterThan(0);
+    pod.spec.activeDeadlineSeconds = 3;
+    expect((await runPod(pod, { readLog: false })).end.reason).toBe('DeadlineExceeded');
+  });
+});
+
 describe('processor time', () => {
   const spin = [
     'import os, time',

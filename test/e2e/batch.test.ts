@@ -88,7 +88,7 @@ describe('a CodeBatch', () => {
     await createBatch('lost', { items: [{ name: 'a', code: 'import time; time.sleep(60)' }] });
     const [run] = await eventually(async () => {
       const runs = await runsOf('lost');
-      return reasonOf(runs[0] as CodeRun) === 'Running' && runs;
+      return runs[0] && reasonOf(runs[0]) === 'Running' && runs;
     }, 60);
     await kube.delete(CODE_RUNS, namespace, run?.metadata.name ?? '');
     expect(reasons(await ended('lost'))).toEqual(['a SandboxLost']);

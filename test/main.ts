@@ -89,16 +89,21 @@ const sum = (counts: readonly Count[]): Count => ({
   failed: counts.reduce((all, { failed }) => all + failed, 0),
 });
 
+async function inCluster(project: string): Promise<Count> {
+  const { kubeconfig, binDir, url } = await ensureCluster();
+  const path = [binDir, BIN, process.env['PATH']].join(delimiter);
+  return vitest(project, { KUBECONFIG: kubeconfig, CODERUN_URL: url, PATH: path });
+}
+
+/** Run in this order, all but the last where none is named. */
 const STAGES: Record<string, () => Promise<Count>> = {
   checks: async () => sum([await check('tsc', '-p', '.'), await check('biome', 'check', '.'), await check('knip')]),
   unit: () => vitest('unit'),
   agent: unittest,
   integration: async () => vitest('integration', { CODERUN_BIN_DIR: await binaries() }),
-  e2e: async () => {
-    const { kubeconfig, binDir, url } = await ensureCluster();
-    const path = [binDir, BIN, process.env['PATH']].join(delimiter);
-    return vitest('e2e', { KUBECONFIG: kubeconfig, CODERUN_URL: url, PATH: path });
-  },
+  e2e: () => inCluster('e2e'),
+  /** Long: `npm run test:faults`. The short form is part of e2e. */
+  faults: () => inCluster('faults'),
 };
 
 async function main(wanted: readonly string[]): Promise<number> {
@@ -109,7 +114,7 @@ async function main(wanted: readonly string[]): Promise<number> {
   }
   const counts: Count[] = [];
   for (const [name, stage] of Object.entries(STAGES)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    if (wanted.length > 0 ? !wanted.includes(name) : name === 'faults') continue;
     process.stdout.write(`\n== ${name}\n`);
     const started = performance.now();
     const count = await stage().catch((error: unknown): Count => {

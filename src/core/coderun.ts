@@ -29,14 +29,17 @@ export function planCodeRun(world: World, now: Date): Plan {
   return planStarting(world, now);
 }
 
+/** A deletion that was not carried out is tried again after this time, in milliseconds. */
+const DELETE_AGAIN = 10_000;
+
 /** An ended run: its pod goes after the class's time, the run itself after its own. */
 function planFinished(world: World, now: Date): Plan {
   const { run, sandboxClass, pod } = world;
   const ended = Date.parse(run.status?.completionTime ?? run.metadata.creationTimestamp);
   const runLeft = ended + run.spec.ttlSecondsAfterFinished * 1000 - now.getTime();
-  if (runLeft <= 0) return { actions: [...cleanUp(world), { type: 'deleteRun' }] };
+  if (runLeft <= 0) return { actions: [...cleanUp(world), { type: 'deleteRun' }], after: DELETE_AGAIN };
   if (!pod) return { actions: closeChannel(world), after: runLeft };
   const podLeft = ended + (sandboxClass?.spec.podTTLSecondsAfterFinished ?? 0) * 1000 - now.getTime();
-  if (podLeft <= 0) return { actions: cleanUp(world), after: runLeft };
+  if (podLeft <= 0) return { actions: cleanUp(world), after: Math.min(runLeft, DELETE_AGAIN) };
   return { actions: closeChannel(world), after: Math.min(runLeft, podLeft) };
 }

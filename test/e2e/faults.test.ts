@@ -13,7 +13,7 @@ import {
 } from '../faults/support.ts';
 
 test.each(['cold', 'warm'] as const)(
-  'a %s run survives its controller, killed after its claim and before its result',
+  'a %s run survives its controller, killed around its claim, its order and its next write',
   async (life) => {
     const { end, writes } = await undisturbed(life);
     const runs: CodeRun[] = [];

@@ -59,6 +59,7 @@ test.each([
 ] as const)('the %s of a leader that was deposed meanwhile does nothing (%#)', async (_what, isIt, life) => {
   const slow = { ...LIVES[life], program: LIVES[life].program.replace('sleep(0.3)', 'sleep(6)') };
   const { end } = await undisturbed(life);
+  await poolIsFull();
   const name = newName();
   const isAboutRun = aboutRun(name);
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -91,7 +92,8 @@ test('runs in their midst are taken over from a leader that wakes up again', asy
   controller.resume();
   const runs = await Promise.all(begun.map((run) => until(run, isFinished, 120)));
   await restore();
-  expect(runs.map((run) => endState(run).reason)).toEqual(runs.map(() => 'Completed'));
+  const ends = runs.map(endState).map(({ reason, stdout }) => ({ reason, stdout }));
+  expect(ends).toEqual(runs.map(() => ({ reason: 'Completed', stdout: 'the program began\nand ended\n' })));
   for (const place of places) {
     const those = runs.filter((_run, index) => lives[index]?.place === place);
     await expectOnce({ place, program, cancelled: false }, those);

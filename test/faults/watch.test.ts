@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CODE_RUNS } from '../../src/api/group.ts';
 import { PODS } from '../../src/kube/resources.ts';
@@ -46,6 +47,7 @@ const EVENT_FAULTS: Record<string, () => EventFault> = {
 describe.each(LIVES_WATCHED)('%s runs', (life) => {
   test.each(Object.entries(EVENT_FAULTS))('end once where watch events %s', async (_name, fault) => {
     const { end } = await undisturbed(life);
+    await poolIsFull();
     proxy.changeEvents(fault());
     const begun = await Promise.all([1, 2, 3, 4].map(() => begin(LIVES[life])));
     const runs = await Promise.all(begun.map((run) => finished(LIVES[life], run)));
@@ -57,10 +59,24 @@ describe.each(LIVES_WATCHED)('%s runs', (life) => {
 
   test('end once where the watches of all kinds stall until the connections break', async () => {
     const { end } = await undisturbed(life);
+    await poolIsFull();
     proxy.changeEvents({ match: () => true, copies: () => 0 });
     const run = await begin(LIVES[life]);
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await sleep(3000);
     proxy.heal();
+    proxy.cutConnections();
+    const ended = await finished(LIVES[life], run);
+    expect(endState(ended)).toEqual(end);
+    await expectOnce(LIVES[life], [ended]);
+    await expectNothingLeft([ended]);
+  });
+
+  test('end once where watches can not go on where they stopped', async () => {
+    const { end } = await undisturbed(life);
+    await poolIsFull();
+    const run = await begin(LIVES[life]);
+    const fault = { type: 'answer', status: 410, reason: 'Expired' } as const;
+    proxy.add({ match: (message) => message.query.has('watch') && isOurs(message), times: 3, fault });
     proxy.cutConnections();
     const ended = await finished(LIVES[life], run);
     expect(endState(ended)).toEqual(end);
@@ -70,6 +86,7 @@ describe.each(LIVES_WATCHED)('%s runs', (life) => {
 
   test('are not started again by a leader whose first lists are of the past', async () => {
     const { end } = await undisturbed(life);
+    await poolIsFull();
     const slow = { ...LIVES[life], program: LIVES[life].program.replace('sleep(0.3)', 'sleep(12)') };
     const name = newName();
     // As it was before anything was written: without a status, without a pod.
@@ -132,7 +149,7 @@ test('a pool is never larger than it is to be, however late its leader hears of 
   const before = created();
   await controller.restart();
   await controller.leads();
-  await new Promise((resolve) => setTimeout(resolve, 6000));
+  await sleep(6000);
   expect(created() - before).toBe(0);
   expect((await waitingPods()).length).toBe(wanted);
 });

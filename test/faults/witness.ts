@@ -12,9 +12,13 @@ import { kube } from '../e2e/support.ts';
 /** What a program of these tests prints first. */
 export const MARK = 'the program began';
 
+const LOOK_MILLISECONDS = 200;
+const READ_MILLISECONDS = 300;
+
 export class Witness {
   readonly #namespace: string;
   readonly #logs = new Map<string, string>();
+  #present = new Set<string>();
   readonly #stop = new AbortController();
 
   constructor(namespace: string) {
@@ -39,32 +43,31 @@ export class Witness {
   /** Pods are seen as soon as they are created, so that none is missed that was there for a short time only. */
   async #look(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const { items } = await kube
-        .list<Pod>(PODS, { namespace: this.#namespace, labelSelector: LABEL_SANDBOX })
-        .catch(() => ({ items: [] }));
-      for (const { metadata } of items) {
+      const selection = { namespace: this.#namespace, labelSelector: LABEL_SANDBOX };
+      const pods = await kube.list<Pod>(PODS, selection).catch(() => undefined);
+      if (pods) this.#present = new Set(pods.items.map(({ metadata }) => metadata.uid));
+      for (const { metadata } of pods?.items ?? []) {
         if (this.#logs.has(metadata.uid)) continue;
         this.#logs.set(metadata.uid, '');
-        void this.#follow(metadata.name, metadata.uid);
+        void this.#read(metadata.name, metadata.uid);
       }
-      await sleep(200);
+      await sleep(LOOK_MILLISECONDS);
     }
   }
 
-  /** Reads until the pod is gone: what is followed may end before the last line. */
-  async #follow(name: string, uid: string): Promise<void> {
-    const options = { container: CONTAINER, follow: true, signal: this.#stop.signal };
+  /** Reads again and again until the pod is gone: a log that is followed can end before its last line. */
+  async #read(name: string, uid: string): Promise<void> {
+    const options = { container: CONTAINER, signal: this.#stop.signal };
     while (!this.#stop.signal.aborted) {
-      let log = '';
       try {
-        for await (const chunk of kube.readLog(this.#namespace, name, options)) {
-          log += Buffer.from(chunk).toString();
-          if (log.length > (this.#logs.get(uid) ?? '').length) this.#logs.set(uid, log);
-        }
+        const log = Buffer.concat(await Array.fromAsync(kube.readLog(this.#namespace, name, options)));
+        // One that breaks off tells less than what was read before.
+        if (log.length >= (this.#logs.get(uid) ?? '').length) this.#logs.set(uid, log.toString());
       } catch (error) {
-        if (isNotFound(error)) return;
+        // A kubelet that has not heard of a pod yet answers as if there were none.
+        if (isNotFound(error) && !this.#present.has(uid)) return;
       }
-      await sleep(300);
+      await sleep(READ_MILLISECONDS);
     }
   }
 }

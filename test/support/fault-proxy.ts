@@ -163,11 +163,17 @@ async function passEvents(
   answer: IncomingMessage,
   response: ServerResponse,
 ) {
+  let last = Promise.resolve();
   for await (const line of createInterface({ input: answer, crlfDelay: Number.POSITIVE_INFINITY })) {
     const fault = eventFaults.find(({ match }) => match(message));
-    if (fault?.delayMilliseconds) await sleep(fault.delayMilliseconds);
+    const due = performance.now() + (fault?.delayMilliseconds ?? 0);
     const copies = fault?.copies?.(JSON.parse(line)) ?? 1;
-    if (copies > 0) response.write(`${line}\n`.repeat(copies));
+    last = last.then(async () => {
+      const left = due - performance.now();
+      if (left > 0) await sleep(left);
+      if (copies > 0) response.write(`${line}\n`.repeat(copies));
+    });
   }
+  await last;
   response.end();
 }

@@ -434,8 +434,8 @@ describe('a run that has ended', () => {
       10,
       { reason: undefined, actions: [], after: 50_000 },
     ],
-    ['loses its pod after the time of its class', { run, pod: aPod() }, 60, { actions: ['deletePod'], after: 40_000 }],
-    ['is deleted after its own time', { run }, 100, { actions: ['deleteRun'] }],
+    ['loses its pod after the time of its class', { run, pod: aPod() }, 60, { actions: ['deletePod'], after: 10_000 }],
+    ['is deleted after its own time', { run }, 100, { actions: ['deleteRun'], after: 10_000 }],
     ['is never started again', { run, pod: undefined, channel: undefined }, 1, { reason: undefined, actions: [] }],
     [
       'stays ended though it is cancelled',

@@ -42,7 +42,8 @@ interface PoolMemory {
 /** Counts change with every run; they are written this often at most, in milliseconds. A changed condition is at once. */
 const COUNTS_INTERVAL = 5000;
 
-const QUIET_MILLISECONDS = 200;
+/** A pool is left alone until claims have paused for so long, but for no longer than the second. */
+const QUIET_MILLISECONDS = 400;
 const LONGEST_HOLD = 1000;
 
 export function poolReconciler(deps: PoolDeps): (key: string) => Promise<{ after?: number }> {
@@ -64,7 +65,8 @@ export function poolReconciler(deps: PoolDeps): (key: string) => Promise<{ after
     };
     memories.set(key, memory);
     if (!memory.isRead) await readPods(deps, pool, memory);
-    return reconcile(deps, key, pool, memory);
+    const hold = holdFor(deps, key, memory);
+    return hold > 0 ? { after: hold } : reconcile(deps, key, pool, memory);
   };
 }
 
@@ -84,7 +86,6 @@ async function reconcile(
       sandboxes: unclaimed.map((pod) => ({ pod, channel: channels.view(pod.metadata.uid) })),
       claimed: pods.length - unclaimed.length,
       refusedPod: memory.refused,
-      holdUntil: holdUntil(deps, key, memory),
       freshName: () => `${shorten(pool.metadata.name, 50)}-${randomBytes(5).toString('hex')}`,
       agentCommand,
       maxStarting,
@@ -100,17 +101,16 @@ async function reconcile(
   return Number.isFinite(after) ? { after } : {};
 }
 
-/** While claims come in one upon another, nothing is started, but for no longer than a second. */
-function holdUntil({ waiting, clock }: PoolDeps, key: string, memory: PoolMemory): Date | undefined {
+/** For how many milliseconds the pool is left alone: what it does takes processors from the programs just started. */
+function holdFor({ waiting, clock }: PoolDeps, key: string, memory: PoolMemory): number {
   const last = waiting.lastPromise(key);
-  if (last === undefined || last === memory.filledFor) return undefined;
+  if (last === undefined || last === memory.filledFor) return 0;
   memory.holdingSince ??= last;
-  const quiet = Math.min(last + QUIET_MILLISECONDS, memory.holdingSince + LONGEST_HOLD);
-  const left = quiet - clock.monotonic();
-  if (left > 0) return new Date(clock.now().getTime() + left);
+  const left = Math.min(last + QUIET_MILLISECONDS, memory.holdingSince + LONGEST_HOLD) - clock.monotonic();
+  if (left > 0) return left;
   memory.filledFor = last;
   memory.holdingSince = undefined;
-  return undefined;
+  return 0;
 }
 
 async function act(deps: PoolDeps, key: string, memory: PoolMemory, action: PoolAction): Promise<void> {

@@ -29,8 +29,8 @@ export const isAdopted = ({ metadata }: Pod): boolean => metadata.labels?.[LABEL
 export class WaitingSandboxes {
   readonly #stores: Stores;
   readonly #channels: Channels;
-  /** Pod UID → key of the run that it was promised to, from the offer until the pod is gone. */
-  readonly #promised = new Map<string, string>();
+  /** Pod UID → the run that it was promised to, from the offer until the pod is gone. */
+  readonly #promised = new Map<string, { key: string; runUID: string }>();
 
   /** Pool key → when a sandbox of it was promised last, in milliseconds of the monotonic clock. */
   readonly #lastPromise = new Map<string, number>();
@@ -46,12 +46,14 @@ export class WaitingSandboxes {
   /** Whether a run has the pod, or will have it as soon as its claim is written. */
   isClaimed(pod: Pod): boolean {
     const { uid } = pod.metadata;
-    return isAdopted(pod) || this.#promised.has(uid) || this.#stores.runs.by(RUNS_BY_POD, uid).length > 0;
+    const promised = this.#promised.get(uid);
+    const isPromised = promised && this.#stores.runs.get(promised.key)?.metadata.uid === promised.runUID;
+    return isAdopted(pod) || isPromised === true || this.#stores.runs.by(RUNS_BY_POD, uid).length > 0;
   }
 
   /** The key of the run that the pod was promised to. */
   promisedTo(podUID: string): string | undefined {
-    return this.#promised.get(podUID);
+    return this.#promised.get(podUID)?.key;
   }
 
   /** When a sandbox of the pool was promised last. */
@@ -66,7 +68,7 @@ export class WaitingSandboxes {
     for (const pod of this.#stores.pods.by(POOLED_PODS_BY_CLASS, place)) {
       const channel = this.#channels.view(pod.metadata.uid);
       if (!channel || !isCurrent(pod, sandboxClass) || !isWaiting({ pod, channel }) || this.isClaimed(pod)) continue;
-      this.#promised.set(pod.metadata.uid, key);
+      this.#promised.set(pod.metadata.uid, { key, runUID: run.metadata.uid });
       this.#lastPromise.set(poolKeyOf(pod) ?? '', this.#monotonic());
       return { pod, channel };
     }

@@ -76,3 +76,13 @@ export interface Plan {
   /** Look again after this many milliseconds, if nothing changes before. */
   after?: number;
 }
+
+/** What either plan does, and the earlier of their next looks; the status is the first one's. */
+export function bothOf(one: Plan, other: Omit<Plan, 'status'>): Plan {
+  const waits = [one.after, other.after].filter((after) => after !== undefined);
+  return {
+    ...one,
+    actions: [...one.actions, ...other.actions],
+    ...(waits.length > 0 && { after: Math.min(...waits) }),
+  };
+}

@@ -21,8 +21,6 @@ export interface PoolWorld {
   claimed: number;
   /** How the last try to create a pod was refused. */
   refusedPod: PodRefusal | undefined;
-  /** Sandboxes were claimed just now: until then starting others would only take processors from their programs. */
-  holdUntil: Date | undefined;
   /** Names for new pods, each used once. */
   freshName: () => string;
   agentCommand: string[];
@@ -56,6 +54,10 @@ export const isWaiting = ({ pod, channel }: PooledSandbox): boolean =>
   channel.transcript === undefined &&
   channel.refused === undefined;
 
+/** A sandbox that ran something and that no run has: its run was deleted. */
+const hasRun = ({ channel }: PooledSandbox): boolean =>
+  channel !== undefined && (channel.transcript !== undefined || (channel.hello?.run ?? null) !== null);
+
 export const isCurrent = (pod: Pod, { metadata }: SandboxClass): boolean =>
   pod.metadata.labels?.[LABEL_CLASS_GENERATION] === String(metadata.generation ?? 0);
 
@@ -70,9 +72,8 @@ export function planPool(world: PoolWorld, now: Date): PoolPlan {
   const surplus = kept.slice(world.pool.spec.replicas);
   const missing = world.pool.spec.replicas - kept.length;
   const starting = kept.filter(({ verdict }) => verdict === 'starting').length;
-  const refusal = waitFor(world.refusedPod?.retryAt, now);
-  const hold = waitFor(world.holdUntil, now);
-  const creating = refusal || hold ? 0 : Math.max(0, Math.min(missing, world.maxStarting - starting));
+  const refusal = refusedFor(world, now);
+  const creating = refusal ? 0 : Math.max(0, Math.min(missing, world.maxStarting - starting));
   const limits = { outputBytes: sandboxClass.spec.outputLimitBytes, resultBytes: RESULT_BYTES };
   const actions: PoolAction[] = [
     ...judged.filter(({ verdict }) => verdict === 'replace').map(({ pod }) => ({ type: 'deletePod', pod }) as const),
@@ -87,7 +88,7 @@ export function planPool(world: PoolWorld, now: Date): PoolPlan {
   ];
   const ready = kept.filter(({ verdict }) => verdict === 'ready').length;
   const status = statusOf(world, now, { replicas: kept.length, ready }, whyNotReady(world, kept));
-  return { status, actions, after: lookAgain(world, kept, [refusal, hold], now) };
+  return { status, actions, after: lookAgain(world, kept, refusal, now) };
 }
 
 type Verdict = 'ready' | 'starting' | 'replace' | 'gone';
@@ -104,6 +105,7 @@ function judge(
   const age = ageOf(pod, now);
   if (seen.state === 'ended' || !isCurrent(pod, sandboxClass) || age >= pool.spec.maxAgeSeconds) return 'replace';
   if (isWaiting(sandbox)) return 'ready';
+  if (hasRun(sandbox)) return 'replace';
   return age >= pendingTimeoutSeconds ? 'replace' : 'starting';
 }
 
@@ -114,9 +116,9 @@ const needsChannel = (pod: Pod, channel: ChannelView | undefined, now: Date): bo
 
 const RESULT_BYTES = 512 * 1024;
 
-/** Milliseconds until `time`; undefined where it has come. */
-function waitFor(time: Date | undefined, now: Date): number | undefined {
-  const left = time ? time.getTime() - now.getTime() : 0;
+/** For how many milliseconds no pod is tried after a refusal. */
+function refusedFor({ refusedPod }: PoolWorld, now: Date): number | undefined {
+  const left = refusedPod ? refusedPod.retryAt.getTime() - now.getTime() : 0;
   return left > 0 ? left : undefined;
 }
 
@@ -124,14 +126,14 @@ function waitFor(time: Date | undefined, now: Date): number | undefined {
 function lookAgain(
   { pool }: PoolWorld,
   kept: readonly PooledSandbox[],
-  waits: readonly (number | undefined)[],
+  refusal: number | undefined,
   now: Date,
 ): number {
   const ages = kept.map(({ pod }) => (pool.spec.maxAgeSeconds - ageOf(pod, now)) * 1000);
   const reopenings = kept.flatMap(({ channel }) =>
     channel?.state === 'closed' ? channel.reopenAt.getTime() - now.getTime() : [],
   );
-  return Math.max(0, Math.min(LONGEST_WAIT, ...waits.map((wait) => wait ?? LONGEST_WAIT), ...ages, ...reopenings));
+  return Math.max(0, Math.min(LONGEST_WAIT, refusal ?? LONGEST_WAIT, ...ages, ...reopenings));
 }
 
 const LONGEST_WAIT = 60_000;

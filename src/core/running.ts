@@ -4,13 +4,15 @@ import type { ChannelView } from '../sandbox/channels.ts';
 import { executeCommand } from './execute.ts';
 import { type Observation, observe } from './observe.ts';
 import { type Outcome, outcomeOfExit, outcomeOfPod } from './outcome.ts';
-import type { Action, Plan, World } from './plan.ts';
+import { bothOf, type Plan, type World } from './plan.ts';
 import { checkRun } from './request.ts';
 import { adoption, isOwnedBy } from './sandboxes.ts';
 import { finish, limitsOf, waitingStatus } from './status.ts';
 
 /** What the agent gets to end a cancelled program and to say so, in milliseconds. */
 const CANCEL_GRACE = 3000;
+
+const ADOPT_AFTER = 1000;
 /** What the kubelet gets to say that a sandbox has ended whose output only its log holds, in milliseconds. */
 const JOURNAL_GRACE = 5000;
 
@@ -27,8 +29,7 @@ export function planRunning(world: World, now: Date): Plan {
     if (journal !== 'unreadable' && journal.exit) return finishWith(world, now, journal);
     return finishWithout(world, now, channel, seen);
   }
-  const plan = planClocks(world, now, channel);
-  return { ...plan, actions: [...plan.actions, ...adoptPod(world, now)] };
+  return bothOf(planClocks(world, now, channel), planAdoption(world, now));
 }
 
 /** Two leaders may have claimed one sandbox for two runs. Its agent took one, so the other was not started. */
@@ -44,11 +45,16 @@ function giveUpClaim(world: World, now: Date): Plan {
   return { status: waitingStatus(unclaimed, now, 'Queued'), actions: [], after: 0 };
 }
 
-/** A pod of a pool becomes the run's own, off the way of its program; a leader that died before is made up for. */
-function adoptPod({ pod, run, sandboxClass }: World, now: Date): Action[] {
-  if (!pod || isOwnedBy(pod, run) || pod.metadata.deletionTimestamp) return [];
+/**
+ * A pod of a pool becomes the run's own once the program has run for a while: to write that costs its node as much as
+ * most programs, and those are over before. A leader that died before is made up for.
+ */
+function planAdoption({ pod, run, sandboxClass }: World, now: Date): Pick<Plan, 'actions' | 'after'> {
+  if (!pod || isOwnedBy(pod, run) || pod.metadata.deletionTimestamp) return { actions: [] };
+  const left = Date.parse(run.status?.startTime ?? '') + ADOPT_AFTER - now.getTime();
+  if (left > 0) return { actions: [], after: left };
   const timeoutSeconds = run.spec.timeoutSeconds ?? sandboxClass?.spec.timeoutSeconds.default ?? 0;
-  return [{ type: 'adoptPod', name: pod.metadata.name, patch: adoption(run, pod, timeoutSeconds, now) }];
+  return { actions: [{ type: 'adoptPod', name: pod.metadata.name, patch: adoption(run, pod, timeoutSeconds, now) }] };
 }
 
 type Finished = NonNullable<ChannelView['transcript']>;

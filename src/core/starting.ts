@@ -6,7 +6,7 @@ import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { ChannelView } from '../sandbox/channels.ts';
 import { executeCommand } from './execute.ts';
 import { HOPELESS_WAITS, IMAGE_WAITS, type Observation, observe } from './observe.ts';
-import type { Plan, WaitingSandbox, World } from './plan.ts';
+import { bothOf, type Plan, type WaitingSandbox, type World } from './plan.ts';
 import { checkRun, type RunRequest } from './request.ts';
 import { isOwnedBy, runPod } from './sandboxes.ts';
 import { cleanUp, finish, limitsOf, waitingStatus } from './status.ts';
@@ -57,7 +57,7 @@ function planSandbox(world: Startable, now: Date): Plan {
   if (reached?.hello && reached.state === 'open') return claim(world, now, { pod, channel: reached }, false);
   if (seen.state === 'running') return planReaching(world, now, pod, reached);
   const plan = planPending(world, now, seen);
-  return mayReachEarly(world, pod) && !isFinal(plan) ? join(plan, planReaching(world, now, pod, reached)) : plan;
+  return mayReachEarly(world, pod) && !isFinal(plan) ? bothOf(plan, planReaching(world, now, pod, reached)) : plan;
 }
 
 /** The kubelet tells late that a container runs; where no network has to be closed first, the agent is tried before. */
@@ -65,15 +65,6 @@ const mayReachEarly = ({ sandboxClass }: Startable, pod: Pod): boolean =>
   sandboxClass.spec.runtimeClassName === NO_NETWORK_RUNTIME_CLASS && pod.spec.nodeName !== undefined;
 
 const isFinal = ({ status }: Plan): boolean => status?.completionTime !== undefined;
-
-const join = (one: Plan, other: Plan): Plan => {
-  const waits = [one.after, other.after].filter((after) => after !== undefined);
-  return {
-    ...one,
-    actions: [...one.actions, ...other.actions],
-    ...(waits.length > 0 && { after: Math.min(...waits) }),
-  };
-};
 
 /** Opens the channel to the agent, again and again, until it answers. */
 function planReaching(world: Startable, now: Date, pod: Pod, channel: ChannelView | undefined): Plan {

@@ -1,5 +1,6 @@
 /** What a leader does, for as long as it is one: the controllers of CodeRuns, CodeBatches and SandboxPools, and their channels. */
 
+import type { CodeRun } from '../api/coderun.ts';
 import type { Pod } from '../api/object.ts';
 import type { Config } from '../config.ts';
 import { Admission } from '../controllers/admission.ts';
@@ -14,7 +15,7 @@ import { isConflict, isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { Controller, type ControllerMetrics, changesOf, type Reconciler, type Source } from '../runtime/controller.ts';
-import { keyOf, splitKey } from '../runtime/keys.ts';
+import { joinKey, keyOf, splitKey } from '../runtime/keys.ts';
 import { WorkQueue } from '../runtime/workqueue.ts';
 import { agentCommand, agentSource } from '../sandbox/agent.ts';
 import { Channels } from '../sandbox/channels.ts';
@@ -95,6 +96,11 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     pendingTimeoutSeconds,
     sandboxReady: (namespace: string, count: number) => admission.wakeFor(namespace, count),
   };
+  /** The pool whose sandbox a run has or had. */
+  const poolsOf = ({ metadata, status }: CodeRun): string[] => {
+    const pod = stores.pods.get(joinKey(metadata.namespace, status?.sandbox?.podName ?? ''));
+    return [(pod && poolKeyOf(pod)) ?? []].flat();
+  };
   const podChanges = (keysOf: (pod: Pod) => (string | undefined)[]): Source =>
     changesOf(stores.pods, ({ object }) => keysOf(object).filter((key) => key !== undefined));
   const metrics = controllerMetrics(register);
@@ -117,6 +123,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
       sources: [
         changesOf(stores.pools, ({ object }) => [keyOf(object)]),
         podChanges((pod) => [poolKeyOf(pod)]),
+        changesOf(stores.runs, ({ type, object }) => (type === 'DELETED' ? poolsOf(object) : [])),
         changesOf(stores.classes, () => stores.pools.list().map(keyOf)),
       ],
     }),

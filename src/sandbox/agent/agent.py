@@ -68,6 +68,8 @@ TAIL = 2048
 
 KILL_AFTER = 1.0
 FLUSH_FOR = 30.0
+# To take a sandbox down costs its node as much as a short program: the results of those who wait come first.
+STAY_FOR = 0.25
 
 LIMITS = {
     resource.RLIMIT_NPROC: 256,  # gVisor's kernel panics at the control group's limit, so this one comes first
@@ -1043,6 +1045,7 @@ class Agent:
         self.readable = {0, runner.reports}
         self.leaving = False
         self.flush_until = NEVER
+        self.stay_until = 0.0
         self.runner_status: int | None = None
         self.processor_seconds = 0.0
         self.peak_kib = 0
@@ -1068,7 +1071,7 @@ class Agent:
     def _is_over(self, now: float) -> bool:
         if self.run is not None and self.run.exit is None:
             return False
-        if self._is_wanted():
+        if self._is_wanted() or now < self.stay_until:
             return False
         return not self.journal.waiting or now >= self.flush_until
 
@@ -1123,7 +1126,7 @@ class Agent:
                 else:
                     wake_at.append(output.read_at)
         else:
-            wake_at = [NEVER if self._is_wanted() else self.flush_until]
+            wake_at = [NEVER if self._is_wanted() else self.stay_until if now < self.stay_until else self.flush_until]
         poller = select.poll()
         for fd in handlers:
             poller.register(fd, select.POLLIN)
@@ -1283,6 +1286,8 @@ class Agent:
         }
         self.journal.tell({'id': run.id, 'exit': run.exit})
         self.flush_until = time.monotonic() + FLUSH_FOR
+        if os.getpid() == 1:
+            self.stay_until = time.monotonic() + STAY_FOR
 
     def end_processes(self) -> None:
         """Ends what the program has left behind. Nothing of it is left when PID 1 ends, or in a namespace."""

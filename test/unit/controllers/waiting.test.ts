@@ -30,9 +30,28 @@ function ready(name: string, channel: Partial<ChannelView> = {}, metadata: Parti
   return { pod, channel: aChannel({ podUID: pod.metadata.uid, ...channel }) };
 }
 
+/** A run that the watch has shown, under the name of its key. */
+const runNamed = (name: string) => {
+  const run = aRun();
+  run.metadata = { ...run.metadata, name, uid: `uid-of-${name}` };
+  return run;
+};
+
 test('a sandbox that waits is offered to one run only', () => {
-  const { offer } = setUp(ready('a'), ready('b'));
-  expect([offer('tenant/1'), offer('tenant/2'), offer('tenant/3')]).toEqual(['a', 'b', undefined]);
+  const { offer, stores } = setUp(ready('a'), ready('b'));
+  const runs = ['1', '2', '3'].map(runNamed);
+  stores.runs.replace(runs, '100', { consistent: true });
+  expect(runs.map((run) => offer(`tenant/${run.metadata.name}`, run))).toEqual(['a', 'b', undefined]);
+});
+
+test('a sandbox of a run that was deleted is promised to nobody', () => {
+  const { waiting, stores } = setUp(ready('a'));
+  const run = runNamed('1');
+  stores.runs.replace([run], '100', { consistent: true });
+  waiting.offer('tenant/1', run, aClass());
+  expect(waiting.isClaimed(ready('a').pod)).toBe(true);
+  stores.runs.apply({ type: 'DELETED', object: { ...run, metadata: { ...run.metadata, resourceVersion: '101' } } });
+  expect(waiting.isClaimed(ready('a').pod)).toBe(false);
 });
 
 test('a sandbox whose promise was taken back is offered again', () => {

@@ -350,6 +350,12 @@ describe('a run that has claimed a sandbox of a pool', () => {
       1,
       { actions: ['adoptPod'] },
     ],
+    [
+      'leaves the pod alone while the program may be a short one',
+      { run, pod, channel: aChannel({ transcript: aTranscript() }) },
+      0.4,
+      { actions: [], after: 600 },
+    ],
     ['makes up for a leader that died before it did', { run, pod }, 1, { actions: ['openChannel', 'adoptPod'] }],
     [
       'gives the claim up where the agent took the run of another leader first',

@@ -23,7 +23,6 @@ function aPoolWorld(more: Partial<PoolWorld> = {}): PoolWorld {
     sandboxes: [],
     claimed: 0,
     refusedPod: undefined,
-    holdUntil: undefined,
     freshName: () => `new-${++made}`,
     agentCommand: ['agent'],
     maxStarting: 4,
@@ -97,10 +96,10 @@ const rows: [string, Partial<PoolWorld>, number, Partial<ReturnType<typeof summa
     { ready: 1, actions: ['createPod new-1'] },
   ],
   [
-    'does not call ready what has run something',
+    'replaces what has run something for a run that is gone',
     { sandboxes: [{ pod: aPooledPod('a'), channel: aChannel({ transcript: aTranscript() }) }, ready('b')] },
     1,
-    { ready: 1 },
+    { ready: 1, actions: ['deletePod a', 'createPod new-1'] },
   ],
   [
     'lets surplus go, what is not ready first',
@@ -126,7 +125,6 @@ const rows: [string, Partial<PoolWorld>, number, Partial<ReturnType<typeof summa
     1,
     { reason: 'QuotaExceeded', actions: [] },
   ],
-  ['starts nothing while sandboxes are being claimed', { holdUntil: later(2) }, 1, { reason: 'Filling', actions: [] }],
   [
     'tries again when the time has come',
     { refusedPod: { kind: 'passing', message: 'busy', retryAt: later(5) } },

@@ -10,7 +10,7 @@ if [ ! -x node_modules/.bin/node ] || [ ! -f node_modules/.package-lock.json ] |
   say 'Installing the npm packages of package-lock.json (npm ci): a minute or two.'
   # npm must not run on the Node inside node_modules, which npm ci replaces.
   PATH=$(printf '%s' "$PATH" | tr : '\n' | grep -v 'node_modules/\.bin$' | paste -sd :)
-  if ! npm ci --no-audit --no-fund >&2; then
+  if ! npm ci --no-audit --no-fund --loglevel=error >&2; then
     say 'npm ci failed: its last lines above say why. Where it was the network, run this again.'
     exit 1
   fi

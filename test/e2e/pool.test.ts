@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { API_VERSION, CODE_RUNS, LABEL_POOL, LABEL_RUN, SANDBOX_CLASSES, SANDBOX_POOLS } from '../../src/api/group.ts';
 import type { Pod } from '../../src/api/object.ts';
@@ -28,13 +29,19 @@ const waitingPods = async (): Promise<Pod[]> =>
     ({ metadata }) => !metadata.deletionTimestamp,
   );
 
-/** As many sandboxes wait as are asked for, and no more. */
-const untilFull = (replicas = REPLICAS): Promise<SandboxPool> =>
-  eventually(async () => {
+/** As many sandboxes wait as are asked for, and no more. The counts in the status may be seconds old, the pods are not. */
+const untilFull = async (replicas = REPLICAS): Promise<SandboxPool> => {
+  const full = await eventually(async () => {
     const { metadata, status } = await pool();
-    const isCurrent = status?.observedGeneration === metadata.generation;
-    return isCurrent && status?.ready === replicas && (await waitingPods()).length === replicas && (await pool());
+    const isCurrent = status?.observedGeneration === metadata.generation && status?.ready === replicas;
+    const pods = await waitingPods();
+    const isRunning = pods.length === replicas && pods.every((pod) => pod.status?.phase === 'Running');
+    return isCurrent && isRunning && (await pool());
   }, 60);
+  // The kubelet tells that a container runs; its agent answers within this time.
+  await sleep(1000);
+  return full;
+};
 
 beforeAll(async () => {
   const spec = { className, replicas: REPLICAS };

@@ -8,8 +8,8 @@
 import type { CodeRun } from '../api/coderun.ts';
 import { findCondition } from '../api/conditions.ts';
 import { isFinalReason, REASONS, type Reason } from '../api/reasons.ts';
-import type { Plan, World } from './plan.ts';
-import { planRunning } from './running.ts';
+import { bothOf, type Plan, type World } from './plan.ts';
+import { planAdoption, planRunning } from './running.ts';
 import { planStarting } from './starting.ts';
 import { cleanUp, closeChannel } from './status.ts';
 
@@ -41,5 +41,5 @@ function planFinished(world: World, now: Date): Plan {
   if (!pod) return { actions: closeChannel(world), after: runLeft };
   const podLeft = ended + (sandboxClass?.spec.podTTLSecondsAfterFinished ?? 0) * 1000 - now.getTime();
   if (podLeft <= 0) return { actions: cleanUp(world), after: Math.min(runLeft, DELETE_AGAIN) };
-  return { actions: closeChannel(world), after: Math.min(runLeft, podLeft) };
+  return bothOf({ actions: closeChannel(world), after: Math.min(runLeft, podLeft) }, planAdoption(world, now));
 }

@@ -49,9 +49,9 @@ function giveUpClaim(world: World, now: Date): Plan {
  * A pod of a pool becomes the run's own once the program has run for a while: to write that costs its node as much as
  * most programs, and those are over before. A leader that died before is made up for.
  */
-function planAdoption({ pod, run, sandboxClass }: World, now: Date): Pick<Plan, 'actions' | 'after'> {
+export function planAdoption({ pod, run, sandboxClass }: World, now: Date): Pick<Plan, 'actions' | 'after'> {
   if (!pod || isOwnedBy(pod, run) || pod.metadata.deletionTimestamp) return { actions: [] };
-  const left = Date.parse(run.status?.startTime ?? '') + ADOPT_AFTER - now.getTime();
+  const left = Date.parse(run.status?.completionTime ?? run.status?.startTime ?? '') + ADOPT_AFTER - now.getTime();
   if (left > 0) return { actions: [], after: left };
   const timeoutSeconds = run.spec.timeoutSeconds ?? sandboxClass?.spec.timeoutSeconds.default ?? 0;
   return { actions: [{ type: 'adoptPod', name: pod.metadata.name, patch: adoption(run, pod, timeoutSeconds, now) }] };

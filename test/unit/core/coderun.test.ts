@@ -440,6 +440,12 @@ describe('a run that has ended', () => {
       10,
       { reason: undefined, actions: [], after: 50_000 },
     ],
+    [
+      'makes a pod of a pool its own, though the program was over sooner',
+      { run, pod: aPod(undefined, { ownerReferences: [] }) },
+      2,
+      { actions: ['adoptPod'] },
+    ],
     ['loses its pod after the time of its class', { run, pod: aPod() }, 60, { actions: ['deletePod'], after: 10_000 }],
     ['is deleted after its own time', { run }, 100, { actions: ['deleteRun'], after: 10_000 }],
     ['is never started again', { run, pod: undefined, channel: undefined }, 1, { reason: undefined, actions: [] }],

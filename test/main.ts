@@ -102,7 +102,7 @@ const STAGES: Record<string, () => Promise<Count>> = {
   agent: unittest,
   integration: async () => vitest('integration', { CODERUN_BIN_DIR: await binaries() }),
   e2e: () => inCluster('e2e'),
-  /** Long: `npm run test:faults`. The short form is part of e2e. */
+  /** Long, and only when named: `npm run test:faults`. */
   faults: () => inCluster('faults'),
 };
 

@@ -1,16 +1,8 @@
-/** The short form of the fault suite in test/faults: one instant of each kind. */
+/** The shortest form of the suite: one instant of each kind. */
 
 import { expect, test } from 'vitest';
 import type { CodeRun } from '../../src/api/coderun.ts';
-import {
-  endState,
-  expectNothingLeft,
-  expectOnce,
-  killedAt,
-  LIVES,
-  poolIsFull,
-  undisturbed,
-} from '../faults/support.ts';
+import { endState, expectNothingLeft, expectOnce, killedAt, LIVES, poolIsFull, undisturbed } from './support.ts';
 
 test.each(['cold', 'warm'] as const)(
   'a %s run survives its controller, killed around its claim, its order and its next write',

@@ -5,11 +5,12 @@ import { CODE_RUNS } from '../api/group.ts';
 import type { NewPod, Pod } from '../api/object.ts';
 import type { Action } from '../core/plan.ts';
 import { CONTAINER } from '../core/pod.ts';
-import { isAlreadyExists, isConflict, isNotFound } from '../kube/error.ts';
+import { isAlreadyExists } from '../kube/error.ts';
 import { PODS } from '../kube/resources.ts';
 import { JOURNAL_READ_BYTES, readJournal } from '../sandbox/journal.ts';
 import type { TranscriptLimits } from '../sandbox/transcript.ts';
 import type { CodeRunDeps } from './coderun.ts';
+import { ignoreGone } from './gone.ts';
 import type { RunMemory } from './memory.ts';
 import { ensureNetworkPolicies } from './network.ts';
 import { refusalOf } from './refusal.ts';
@@ -60,11 +61,6 @@ export async function act<T extends Action['type']>(
   action: Extract<Action, { type: T }>,
 ): Promise<void> {
   await (ACTS[action.type as T] as Act<T>)(deps, key, run, memory, action);
-}
-
-/** Gone already, or replaced by another object of the same name. */
-function ignoreGone(error: unknown): void {
-  if (!isNotFound(error) && !isConflict(error)) throw error;
 }
 
 async function createPod(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory, pod: NewPod): Promise<void> {

@@ -14,9 +14,10 @@ import {
 } from '../core/batch.ts';
 import { reasonOf } from '../core/coderun.ts';
 import { isRunOf, type NewRun } from '../core/items.ts';
-import { isAlreadyExists, isConflict, isInvalid, isNotFound } from '../kube/error.ts';
+import { isAlreadyExists, isInvalid } from '../kube/error.ts';
 import type { Change } from '../runtime/store.ts';
 import type { CodeRunDeps } from './coderun.ts';
+import { ignoreGone } from './gone.ts';
 import { refusalOf } from './refusal.ts';
 
 export type BatchDeps = Pick<CodeRunDeps, 'kube' | 'stores' | 'clock' | 'events' | 'log'>;
@@ -184,9 +185,4 @@ async function createRun(deps: BatchDeps, batch: CodeBatch, memory: BatchMemory,
     const message = refusal.kind === 'quota' ? `A quota leaves no room for more runs. ${refusal.message}` : '';
     memory.held = { message, until: refusal.retryAt };
   }
-}
-
-/** Gone already, or replaced by another object of the same name. */
-function ignoreGone(error: unknown): void {
-  if (!isNotFound(error) && !isConflict(error)) throw error;
 }

@@ -8,11 +8,12 @@ import type { Pod } from '../api/object.ts';
 import type { SandboxPool, SandboxPoolStatus } from '../api/sandboxpool.ts';
 import type { PodRefusal } from '../core/plan.ts';
 import { type PoolAction, planPool } from '../core/pool.ts';
-import { isConflict, isNotFound } from '../kube/error.ts';
+import { isNotFound } from '../kube/error.ts';
 import { PODS } from '../kube/resources.ts';
 import { joinKey, splitKey } from '../runtime/keys.ts';
 import type { CodeRunDeps } from './coderun.ts';
 import { classOf } from './gather.ts';
+import { ignoreGone } from './gone.ts';
 import { ensureNetworkPolicies } from './network.ts';
 import { refusalOf } from './refusal.ts';
 import { PODS_BY_POOL } from './waiting.ts';
@@ -184,8 +185,4 @@ async function deleteOrphans(deps: PoolDeps, key: string): Promise<void> {
     },
   );
   if (!isThere) await Promise.all(orphans.map((pod) => deletePod(deps, pod)));
-}
-
-function ignoreGone(error: unknown): void {
-  if (!isNotFound(error) && !isConflict(error)) throw error;
 }

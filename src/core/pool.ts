@@ -11,6 +11,7 @@ import type { TranscriptLimits } from '../sandbox/transcript.ts';
 import { type Observation, observe } from './observe.ts';
 import type { PodRefusal } from './plan.ts';
 import { poolPod } from './sandboxes.ts';
+import { limitsOf } from './status.ts';
 
 export interface PoolWorld {
   pool: SandboxPool;
@@ -74,7 +75,7 @@ export function planPool(world: PoolWorld, now: Date): PoolPlan {
   const starting = kept.filter(({ verdict }) => verdict === 'starting').length;
   const refusal = refusedFor(world, now);
   const creating = refusal ? 0 : Math.max(0, Math.min(missing, world.maxStarting - starting));
-  const limits = { outputBytes: sandboxClass.spec.outputLimitBytes, resultBytes: RESULT_BYTES };
+  const limits = limitsOf(world);
   const actions: PoolAction[] = [
     ...judged.filter(({ verdict }) => verdict === 'replace').map(({ pod }) => ({ type: 'deletePod', pod }) as const),
     ...surplus.map(({ pod }) => ({ type: 'deletePod', pod }) as const),
@@ -113,8 +114,6 @@ const ageOf = (pod: Pod, now: Date): number => (now.getTime() - Date.parse(pod.m
 
 const needsChannel = (pod: Pod, channel: ChannelView | undefined, now: Date): boolean =>
   observe(pod).state === 'running' && (!channel || (channel.state === 'closed' && channel.reopenAt <= now));
-
-const RESULT_BYTES = 512 * 1024;
 
 /** For how many milliseconds no pod is tried after a refusal. */
 function refusedFor({ refusedPod }: PoolWorld, now: Date): number | undefined {

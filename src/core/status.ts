@@ -71,7 +71,7 @@ const condition = (run: CodeRun, now: Date, reason: Reason, message: string) =>
 const USUAL_OUTPUT_BYTES = 64 * KIB;
 
 /** How much of what the run says is kept for its status. */
-export const limitsOf = ({ sandboxClass }: World): TranscriptLimits => ({
+export const limitsOf = ({ sandboxClass }: Pick<World, 'sandboxClass'>): TranscriptLimits => ({
   outputBytes: sandboxClass?.spec.outputLimitBytes ?? USUAL_OUTPUT_BYTES,
   resultBytes: STATUS_LIMIT_BYTES,
 });

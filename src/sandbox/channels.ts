@@ -90,12 +90,13 @@ export class Channels {
   }
 
   async #hold(entry: Entry, options: OpenOptions): Promise<void> {
+    const silent = new AbortController();
+    this.#options.helloTimeout().addEventListener('abort', () => entry.channel?.hello || silent.abort(), { once: true });
     try {
-      const signal = AbortSignal.any([entry.abort.signal, this.#options.helloTimeout()]);
+      const signal = AbortSignal.any([entry.abort.signal, silent.signal]);
       const stream = await this.#options.attach(options.namespace, options.podName, signal);
       entry.channel = new Channel(stream, options.limits, options.onChange);
       entry.view.state = 'open';
-      signal.addEventListener('abort', () => entry.channel?.hello || stream.close(), { once: true });
       await entry.channel.read(options.epoch);
       if (entry.channel.hello) entry.failures = 0;
     } catch {

@@ -18,9 +18,10 @@ function setUp(...streams: (TestStream | undefined)[]) {
   const left = [...streams];
   let changed = Promise.withResolvers<void>();
   const channels = new Channels({
-    attach: async () => {
+    attach: async (_namespace, _pod, signal) => {
       const stream = left.shift();
       if (!stream) throw new Error('container not running');
+      signal.addEventListener('abort', () => stream.close());
       return stream;
     },
     now: () => T0,

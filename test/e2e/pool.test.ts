@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { API_VERSION, CODE_RUNS, LABEL_POOL, LABEL_RUN, SANDBOX_CLASSES, SANDBOX_POOLS } from '../../src/api/group.ts';
 import type { Pod } from '../../src/api/object.ts';
@@ -10,6 +9,7 @@ import {
   eventually,
   hasReason,
   isFinished,
+  journalOf,
   kube,
   newClass,
   newNamespace,
@@ -24,24 +24,22 @@ const REPLICAS = 2;
 
 const pool = (): Promise<SandboxPool> => kube.get<SandboxPool>(SANDBOX_POOLS, namespace, 'warm');
 
-const waitingPods = async (): Promise<Pod[]> =>
-  (await kube.list<Pod>(PODS, { namespace, labelSelector: `${LABEL_POOL}=warm,!${LABEL_RUN}` })).items.filter(
-    ({ metadata }) => !metadata.deletionTimestamp,
+/** Pods that no run was given yet, by what their agents have said: labels and status tell it a second later. */
+const waitingPods = async (): Promise<Pod[]> => {
+  const { items } = await kube.list<Pod>(PODS, { namespace, labelSelector: `${LABEL_POOL}=warm,!${LABEL_RUN}` });
+  const said = await Promise.all(items.map((pod) => journalOf(pod)));
+  return items.filter(
+    ({ metadata }, i) => !metadata.deletionTimestamp && said[i]?.includes('"hello"') && !said[i]?.includes('"started"'),
   );
+};
 
-/** As many sandboxes wait as are asked for, and no more. The counts in the status may be seconds old, the pods are not. */
-const untilFull = async (replicas = REPLICAS): Promise<SandboxPool> => {
-  const full = await eventually(async () => {
+/** As many sandboxes wait as are asked for, and no more. */
+const untilFull = (replicas = REPLICAS): Promise<SandboxPool> =>
+  eventually(async () => {
     const { metadata, status } = await pool();
     const isCurrent = status?.observedGeneration === metadata.generation && status?.ready === replicas;
-    const pods = await waitingPods();
-    const isRunning = pods.length === replicas && pods.every((pod) => pod.status?.phase === 'Running');
-    return isCurrent && isRunning && (await pool());
+    return isCurrent && (await waitingPods()).length === replicas && (await pool());
   }, 60);
-  // The kubelet tells that a container runs; its agent answers within this time.
-  await sleep(1000);
-  return full;
-};
 
 beforeAll(async () => {
   const spec = { className, replicas: REPLICAS };

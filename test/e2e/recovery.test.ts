@@ -2,9 +2,19 @@ import { describe, expect, test } from 'vitest';
 import type { CodeRun } from '../../src/api/coderun.ts';
 import { SYSTEM_NAMESPACE } from '../../src/api/group.ts';
 import type { Pod } from '../../src/api/object.ts';
-import { CONTAINER } from '../../src/core/pod.ts';
 import { PODS } from '../../src/kube/resources.ts';
-import { createRun, eventually, hasReason, isFinished, kube, newNamespace, runToEnd, until } from './support.ts';
+import {
+  createRun,
+  eventually,
+  hasReason,
+  isFinished,
+  journalOf,
+  kube,
+  newNamespace,
+  podOf,
+  runToEnd,
+  until,
+} from './support.ts';
 
 const namespace = await newNamespace();
 
@@ -20,9 +30,7 @@ async function killControllers(): Promise<void> {
 
 /** How often the program of `run` was started, by the one witness that can't be wrong: the log of its own pod. */
 async function startsOf(run: CodeRun): Promise<number> {
-  const log = kube.readLog(namespace, run.status?.sandbox?.podName ?? '', { container: CONTAINER });
-  const text = Buffer.concat(await Array.fromAsync(log)).toString();
-  return text.split('\n').filter((line) => line.includes('the program began')).length;
+  return (await journalOf(await podOf(run))).split('\n').filter((line) => line.includes('the program began')).length;
 }
 
 const program = (seconds: number, word: string) =>

@@ -9,6 +9,7 @@ import {
   eventually,
   hasReason,
   isFinished,
+  journalOf,
   kube,
   newClass,
   newNamespace,
@@ -98,9 +99,7 @@ describe('a program that is run', () => {
 
   test('leaves its journal in the log of its pod, which Kubernetes shows', async () => {
     const run = await runToEnd(namespace, { code: 'print("in the journal")' });
-    const log = kube.readLog(namespace, run.status?.sandbox?.podName ?? '', { container: 'sandbox' });
-    const text = Buffer.concat(await Array.fromAsync(log)).toString();
-    expect(text).toContain(`{"id":"${run.metadata.uid}","stdout":"in the journal\\n"}`);
+    expect(await journalOf(await podOf(run))).toContain(`{"id":"${run.metadata.uid}","stdout":"in the journal\\n"}`);
   });
 
   test('has a pod that it owns', async () => {

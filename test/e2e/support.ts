@@ -9,9 +9,10 @@ import type { KubernetesObject, Pod } from '../../src/api/object.ts';
 import { isFinalReason, type Reason } from '../../src/api/reasons.ts';
 import type { SandboxClass } from '../../src/api/sandboxclass.ts';
 import { reasonOf } from '../../src/core/coderun.ts';
+import { CONTAINER } from '../../src/core/pod.ts';
 import { createKube } from '../../src/kube/client.ts';
 import { kubeconfigCredentials } from '../../src/kube/config.ts';
-import { isNotFound } from '../../src/kube/error.ts';
+import { isNotFound, KubeError } from '../../src/kube/error.ts';
 import type { Kube, NewObject } from '../../src/kube/port.ts';
 import { PODS } from '../../src/kube/resources.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
@@ -108,6 +109,16 @@ export async function runToEnd(namespace: string, spec: Partial<CodeRunSpecInput
 
 export const podOf = (run: CodeRun): Promise<Pod> =>
   kube.get<Pod>(PODS, run.metadata.namespace, run.status?.sandbox?.podName ?? '');
+
+/** What the agent in a pod has said so far; nothing where its container does not run. */
+export async function journalOf({ metadata }: Pod): Promise<string> {
+  const log = kube.readLog(metadata.namespace ?? '', metadata.name, { container: CONTAINER });
+  const chunks = await Array.fromAsync(log).catch((error: unknown) => {
+    if (error instanceof KubeError) return [];
+    throw error;
+  });
+  return Buffer.concat(chunks).toString();
+}
 
 /** Resolves once `condition` gives something. Rejects after `seconds`. */
 export async function eventually<T>(condition: () => Promise<T | undefined | false>, seconds = 30): Promise<T> {

@@ -89,8 +89,8 @@ const sum = (counts: readonly Count[]): Count => ({
   failed: counts.reduce((all, { failed }) => all + failed, 0),
 });
 
-async function inCluster(project: string): Promise<Count> {
-  const { kubeconfig, binDir, url } = await ensureCluster();
+async function inCluster(project: string, nodes?: number): Promise<Count> {
+  const { kubeconfig, binDir, url } = await ensureCluster({ nodes });
   const path = [binDir, BIN, process.env['PATH']].join(delimiter);
   return vitest(project, { KUBECONFIG: kubeconfig, CODERUN_URL: url, PATH: path });
 }
@@ -103,7 +103,7 @@ const STAGES: Record<string, () => Promise<Count>> = {
   integration: async () => vitest('integration', { CODERUN_BIN_DIR: await binaries() }),
   e2e: () => inCluster('e2e'),
   /** Long, and only when named: `npm run test:faults`. */
-  faults: () => inCluster('faults'),
+  faults: () => inCluster('faults', 2),
 };
 
 async function main(wanted: readonly string[]): Promise<number> {

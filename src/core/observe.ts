@@ -11,6 +11,8 @@ export interface Observation {
   waiting: { reason: string; message: string } | undefined;
   /** How its container ended; undefined where the kubelet did not say. */
   exitCode: number | undefined;
+  /** Its node has fallen silent, so that what is told of its containers is of the past. */
+  nodeLost: boolean;
   /** The container was killed for want of memory. */
   outOfMemory: boolean;
   /** Reason and message of the pod itself, such as Evicted or DeadlineExceeded. */
@@ -29,12 +31,17 @@ export function observe(pod: Pod): Observation {
     state: phase === 'Succeeded' || phase === 'Failed' ? 'ended' : container?.state?.running ? 'running' : 'pending',
     deleting: pod.metadata.deletionTimestamp !== undefined,
     waiting: waitingFor(pod, container),
+    nodeLost: container?.ready === true && isUnready(pod),
     exitCode: terminated?.exitCode,
     outOfMemory: terminated?.reason === 'OOMKilled' || KILLED_EXIT_CODES.includes(terminated?.exitCode ?? 0),
     reason: reason ?? terminated?.reason ?? '',
     message: message ?? terminated?.message ?? '',
   };
 }
+
+/** Of a node that is lost, the control plane takes back that the pod is ready, and nothing else. */
+const isUnready = (pod: Pod): boolean =>
+  pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status !== 'True') ?? false;
 
 function waitingFor(pod: Pod, container: V1ContainerStatus | undefined): Observation['waiting'] {
   const waiting = container?.state?.waiting;

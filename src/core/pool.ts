@@ -53,7 +53,8 @@ export const isWaiting = ({ pod, channel }: PooledSandbox): boolean =>
   channel?.state === 'open' &&
   channel.hello?.run === null &&
   channel.transcript === undefined &&
-  channel.refused === undefined;
+  channel.refused === undefined &&
+  !observe(pod).nodeLost;
 
 /** A sandbox that ran something and that no run has: its run was deleted. */
 const hasRun = ({ channel }: PooledSandbox): boolean =>
@@ -104,7 +105,8 @@ function judge(
   const seen = observe(pod);
   if (seen.deleting) return 'gone';
   const age = ageOf(pod, now);
-  if (seen.state === 'ended' || !isCurrent(pod, sandboxClass) || age >= pool.spec.maxAgeSeconds) return 'replace';
+  if (seen.state === 'ended' || seen.nodeLost || !isCurrent(pod, sandboxClass) || age >= pool.spec.maxAgeSeconds)
+    return 'replace';
   if (isWaiting(sandbox)) return 'ready';
   if (hasRun(sandbox)) return 'replace';
   return age >= pendingTimeoutSeconds ? 'replace' : 'starting';

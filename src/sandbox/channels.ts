@@ -91,7 +91,9 @@ export class Channels {
 
   async #hold(entry: Entry, options: OpenOptions): Promise<void> {
     const silent = new AbortController();
-    this.#options.helloTimeout().addEventListener('abort', () => entry.channel?.hello || silent.abort(), { once: true });
+    this.#options
+      .helloTimeout()
+      .addEventListener('abort', () => entry.channel?.hello || silent.abort(), { once: true });
     try {
       const signal = AbortSignal.any([entry.abort.signal, silent.signal]);
       const stream = await this.#options.attach(options.namespace, options.podName, signal);

@@ -2,6 +2,8 @@
 
 import { asStage } from './cached-step.ts';
 import { type Context, createContext, gatewayUrl } from './context.ts';
+import { findEngine } from './engine.ts';
+import { ClusterError } from './errors.ts';
 import { goStep } from './go-build.ts';
 import { ETCD, KUBERNETES } from './go-modules.ts';
 import { nodesOf } from './kind.ts';
@@ -17,22 +19,33 @@ export interface Cluster {
   readonly binDir: string;
   /** Where the gateway answers. */
   readonly url: string;
-  /** The names of the nodes, which are containers of the engine. */
-  readonly nodes: readonly string[];
-  /** Runs `docker` in the cluster's engine, to stop or pause a node; resolves with its stdout. */
+}
+
+export interface Nodes {
+  /** They are containers of the cluster's engine. */
+  readonly names: readonly string[];
+  /** Runs `docker` in that engine, to stop or restart a node; resolves with its stdout. */
   docker(args: readonly string[]): Promise<string>;
 }
 
+/** The nodes of the cluster as it is. Rejects where no engine is there. */
+export async function findNodes(context: Context = createContext()): Promise<Nodes> {
+  const engine = await findEngine(context);
+  if (!engine) throw new ClusterError('There is no cluster.', 'Bring it up: npm run cluster -- up --nodes 2');
+  return {
+    names: await nodesOf(context, engine),
+    docker: (args) => context.run('docker', args, { env: engine.environment, timeout: 60_000 }),
+  };
+}
+
 /** Brings up the cluster with at least `nodes` nodes, the operator and the gateway in it. Quick where all that is done. */
-export function ensureCluster(options: { nodes?: number } = {}, context: Context = createContext()): Promise<Cluster> {
+export function ensureCluster(options: { nodes?: number | undefined } = {}, context: Context = createContext()): Promise<Cluster> {
   return withLock(context, async () => {
-    const { engine } = await installAll(context, options.nodes);
+    await installAll(context, options.nodes);
     return {
       kubeconfig: context.paths.kubeconfig,
       binDir: context.paths.bin,
       url: gatewayUrl(context),
-      nodes: await nodesOf(context, engine),
-      docker: (args) => context.run('docker', args, { env: engine.environment, timeout: 60_000 }),
     };
   });
 }

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, expect } from 'vitest';
-import type { CodeRun } from '../../src/api/coderun.ts';
+import type { CodeRun, CodeRunSpecInput } from '../../src/api/coderun.ts';
 import {
   API_VERSION,
   CODE_RUNS,
@@ -121,10 +121,14 @@ export const LIVES = {
 
 export const newName = (): string => `fault-${randomBytes(4).toString('hex')}`;
 
-export function begin(life: Life, name = newName()): Promise<CodeRun> {
-  const spec = { code: life.program, className, ttlSecondsAfterFinished: RUN_TTL_SECONDS, timeoutSeconds: 90 };
+export function begin(life: Life, name = newName(), more: Partial<CodeRunSpecInput> = {}): Promise<CodeRun> {
+  const spec = { code: life.program, className, ttlSecondsAfterFinished: RUN_TTL_SECONDS, timeoutSeconds: 90, ...more };
   return createRun(namespaces[life.place], spec, name);
 }
+
+/** A class whose sandboxes are on that node. */
+export const classOnNode = (name: string): Promise<string> =>
+  newClass({ podTTLSecondsAfterFinished: POD_TTL_SECONDS, nodeSelector: { 'kubernetes.io/hostname': name } });
 
 /** The run at its end; a life that is cancelled is so as soon as its program has begun. */
 export async function finished(life: Life, run: CodeRun, seconds = 90): Promise<CodeRun> {

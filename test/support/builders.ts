@@ -79,6 +79,13 @@ export const waiting = (reason: string, message = ''): V1PodStatus => ({
   containerStatuses: [container({ waiting: { reason, message } })],
 });
 
+/** It ran, and then its node fell silent. */
+export const onLostNode: V1PodStatus = {
+  phase: 'Running',
+  conditions: [{ type: 'Ready', status: 'False' }],
+  containerStatuses: [{ ...container({ running: {} }), ready: true }],
+};
+
 function container(state: NonNullable<V1PodStatus['containerStatuses']>[number]['state']) {
   return { name: 'sandbox', image: 'sandbox:1', imageID: '', ready: false, restartCount: 0, state: state ?? {} };
 }

@@ -7,6 +7,7 @@ import {
   aPooledPod,
   aTranscript,
   later,
+  onLostNode,
   T0,
   terminated,
   waiting,
@@ -88,6 +89,12 @@ const rows: [string, Partial<PoolWorld>, number, Partial<ReturnType<typeof summa
     { sandboxes: [starting('a'), ready('b')] },
     300,
     { actions: ['deletePod a', 'createPod new-1'] },
+  ],
+  [
+    'replaces what is on a node that fell silent, although its channel has not noticed',
+    { sandboxes: [{ pod: aPooledPod('a', onLostNode), channel: aChannel() }, ready('b')] },
+    1,
+    { ready: 1, actions: ['deletePod a', 'createPod new-1'] },
   ],
   [
     'does not count what somebody is deleting',

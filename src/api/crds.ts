@@ -55,6 +55,13 @@ export const crds = (): Record<string, object> => ({
         description: 'Node of the sandbox pod.',
         priority: 1,
       },
+      {
+        name: 'Warm',
+        type: 'boolean',
+        jsonPath: '.status.sandbox.warm',
+        description: 'Whether the sandbox had waited in a pool.',
+        priority: 1,
+      },
     ],
   }),
   codebatches: customResourceDefinition({

@@ -80,7 +80,7 @@ export const SandboxClassSpec = z.strictObject({
     )
     .max(32)
     .optional()
-    .describe('Python modules that the waiting runner imports ahead.'),
+    .describe('Python modules that the sandboxes of a pool import while they wait.'),
   podTTLSecondsAfterFinished: z
     .int()
     .min(0)

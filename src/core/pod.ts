@@ -25,6 +25,8 @@ export interface SandboxPodOptions {
   sandboxClass: SandboxClass;
   /** Cores, and bytes that the program may use. */
   resources: { cpu: number; memory: number };
+  /** Modules that the waiting runner imports; a program that is waited for had rather begin. */
+  preload?: readonly string[] | undefined;
   /** The command line that starts the agent; see src/sandbox/agent.ts. */
   agentCommand: string[];
   /** When the kubelet ends the pod by itself, whatever anyone else does, in seconds from its start. */
@@ -39,6 +41,7 @@ export function sandboxPod({
   labels,
   sandboxClass,
   resources,
+  preload = [],
   agentCommand,
   deadlineSeconds,
 }: SandboxPodOptions): NewPod {
@@ -90,7 +93,7 @@ export function sandboxPod({
           stdin: true,
           env: [
             { name: 'CODERUN_WORKSPACE', value: WORKSPACE },
-            { name: 'CODERUN_PRELOAD', value: (spec.preload ?? []).join(',') },
+            { name: 'CODERUN_PRELOAD', value: preload.join(',') },
           ],
           resources: {
             limits,

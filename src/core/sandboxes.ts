@@ -55,6 +55,7 @@ export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: str
       cpu: amount(sandboxClass.spec.resources.default.cpu),
       memory: amount(sandboxClass.spec.resources.default.memory),
     },
+    preload: sandboxClass.spec.preload,
     agentCommand,
     deadlineSeconds: pool.spec.maxAgeSeconds + sandboxClass.spec.timeoutSeconds.max + 2 * DEADLINE_GRACE_SECONDS,
   });

@@ -1,167 +1,173 @@
 /**
  * `npm run bench`: how long things take in the cluster of `npm run cluster -- env`, beside the floors that Kubernetes and
- * gVisor set, measured in the same minutes. Prints a table, and the same as JSON on the last line. Bounded: a few hundred
- * pods, at most twenty at a time.
+ * gVisor set, measured in the same minutes. Prints a table, and the same as JSON on the last line. With arguments, only the
+ * parts named. Bounded: a few hundred pods, at most a hundred at a time, and ten thousand small objects.
  */
 
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CodeRun } from '../../src/api/coderun.ts';
-import { API_VERSION, CODE_RUNS, SANDBOX_CLASSES, SANDBOX_NAMESPACE, SANDBOX_POOLS } from '../../src/api/group.ts';
-import type { Pod } from '../../src/api/object.ts';
-import { isFinalReason } from '../../src/api/reasons.ts';
-import type { SandboxClass } from '../../src/api/sandboxclass.ts';
-import type { SandboxPool } from '../../src/api/sandboxpool.ts';
-import { reasonOf } from '../../src/core/coderun.ts';
-import { createKube } from '../../src/kube/client.ts';
-import { kubeconfigCredentials } from '../../src/kube/config.ts';
-import { isAlreadyExists } from '../../src/kube/error.ts';
-import { PODS } from '../../src/kube/resources.ts';
-import { systemClock } from '../../src/runtime/clock.ts';
-import { figuresOf, measure, type Row } from './measure.ts';
-import { Watcher } from './watcher.ts';
+import { CODE_RUNS, SANDBOX_CLASSES, SANDBOX_NAMESPACE } from '../../src/api/group.ts';
+import {
+  close,
+  createClassWithoutPool,
+  createRun,
+  isFinished,
+  kube,
+  runs,
+  scalePool,
+  untilWaiting,
+} from './cluster.ts';
+import { spent } from './cost.ts';
+import { timeOfBarePod, timeOfBarePods, timeOfStatusWrite } from './floors.ts';
+import { figuresOf, measure, type Row, single } from './measure.ts';
+import { COLD_CLASS, liveSteadily, timeOfBatch, timeOfBurst, timeOfRun, timeOverHttp } from './runs.ts';
 
-const COLD_CLASS = 'bench-cold';
-/** A pool writes its counts at most this often, in milliseconds. */
-const STATUS_INTERVAL = 6000;
-const kube = createKube(await kubeconfigCredentials({}, systemClock), { userAgent: 'coderun-bench' });
-const runs = await Watcher.open<CodeRun>(kube, CODE_RUNS, SANDBOX_NAMESPACE);
-const pods = await Watcher.open<Pod>(kube, PODS, 'default');
+const POOL = 4;
+const BURST = 20;
 
-const freshName = (): string => `bench-${randomBytes(4).toString('hex')}`;
-
-const isFinished = (run: CodeRun): boolean => {
-  const reason = reasonOf(run);
-  return reason !== undefined && isFinalReason(reason);
+/** The kubelet looks at its pods once a second: samples must not fall into step with it. */
+const apart = () => sleep(500 + Math.random() * 1000);
+/** The sandbox before is down, and another waits in its place. */
+const alone = async () => {
+  await sleep(1500 + Math.random() * 1000);
+  await untilWaiting(POOL);
 };
 
-/** From the creation of a CodeRun until a watch shows its result. Fails where it did not run as it was meant to. */
-async function timeOfRun(isWarm: boolean): Promise<number> {
-  const name = freshName();
-  const finished = runs.until(name, isFinished);
-  const spec = { code: 'print(1)', ttlSecondsAfterFinished: 30, ...(!isWarm && { className: COLD_CLASS }) };
-  const started = performance.now();
-  await kube.create(CODE_RUNS, {
-    apiVersion: API_VERSION,
-    kind: 'CodeRun',
-    metadata: { name, namespace: SANDBOX_NAMESPACE },
-    ...{ spec },
-  });
-  const { status } = await finished;
-  const milliseconds = performance.now() - started;
-  if (status?.stdout !== '1\n' || status.sandbox?.warm !== isWarm)
-    throw new Error(`unexpected: ${JSON.stringify(status)}`);
-  return milliseconds;
+const PARTS: Record<string, () => Promise<Row[]>> = {
+  floors: async () => [
+    await measure('status-sized write', 50, timeOfStatusWrite, () => sleep(20)),
+    await measure('bare gVisor pod, create → Running seen', 15, timeOfBarePod, apart),
+  ],
+  cold: async () => {
+    await createClassWithoutPool(COLD_CLASS);
+    const row = await measure('cold CodeRun, create → result seen', 15, () => timeOfRun(false), apart);
+    await kube.delete(SANDBOX_CLASSES, undefined, COLD_CLASS);
+    return [row];
+  },
+  warm: () => warmAlone('warm CodeRun, create → result seen'),
+  http: async () => [await measure('POST /execute, warm', 60, timeOverHttp, alone)],
+  burst,
+  steady,
+  batch: async () => {
+    const [floor, batch] = [await timeOfBarePods(100, 10), await timeOfBatch(100, 10)];
+    return [
+      single('100 bare gVisor pods, ten at a time', floor, 'ms'),
+      single('CodeBatch of 100 items, parallelism 10', batch, 'ms'),
+      single('ratio of the batch to the bare pods', batch / floor, ''),
+    ];
+  },
+  memory,
+  finished,
+};
+
+/** Warm runs that nothing else happens beside, and what they cost. */
+async function warmAlone(what: string): Promise<Row[]> {
+  const times = 60;
+  await alone();
+  const before = await spent();
+  const row = await measure(what, times, () => timeOfRun(true), alone);
+  await sleep(POD_TTL_MILLISECONDS);
+  const after = await spent();
+  const each = (name: 'apiWrites' | 'processorSeconds') => (after[name] - before[name]) / (times + 1);
+  return [
+    row,
+    single('API writes a warm run, its sandbox and the next one', each('apiWrites'), ''),
+    single('processor time of the controller a warm run', each('processorSeconds') * 1000, 'ms'),
+  ];
 }
 
-/** The least that a pod can be: the image of the sandbox, asleep under gVisor. */
-async function timeOfBarePod(image: string): Promise<number> {
-  const name = freshName();
-  const running = pods.until(name, ({ status }) => status?.phase === 'Running');
-  const container = { name: 'bare', image, command: ['sleep', '60'] };
-  const spec = {
-    runtimeClassName: 'gvisor',
-    restartPolicy: 'Never',
-    terminationGracePeriodSeconds: 0,
-    containers: [container],
-  };
-  const started = performance.now();
-  await kube.create(PODS, { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, ...{ spec } });
-  try {
-    await running;
-    return performance.now() - started;
-  } finally {
-    await kube.delete(PODS, 'default', name, { gracePeriodSeconds: 0 });
-  }
-}
+/** Until the pods of finished runs are deleted. */
+const POD_TTL_MILLISECONDS = 62_000;
 
-async function timeOverHttp(): Promise<number> {
-  const url = process.env['CODERUN_URL'] ?? 'http://127.0.0.1:8080';
-  const body = JSON.stringify({ code: 'print(1)' });
-  const started = performance.now();
-  const response = await fetch(`${url}/execute`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body,
-  });
-  const answer = (await response.json()) as { stdout?: string };
-  if (answer.stdout !== '1\n') throw new Error(`POST /execute answered ${response.status}`);
-  return performance.now() - started;
-}
-
-/** A write as small as the claim of a run. */
-async function timeOfStatusWrite(): Promise<number> {
-  const started = performance.now();
-  await kube.patch(
-    SANDBOX_POOLS,
-    SANDBOX_NAMESPACE,
-    'default',
-    { metadata: { annotations: { 'coderun.dev/bench': freshName() } } },
-    { strategy: 'merge' },
-  );
-  return performance.now() - started;
-}
-
-/** Resolves once `count` sandboxes wait in the default pool, by a status that is newer than what went before. */
-async function untilWaiting(count: number): Promise<void> {
-  await sleep(STATUS_INTERVAL);
-  for (;;) {
-    const { status } = await kube.get<SandboxPool>(SANDBOX_POOLS, SANDBOX_NAMESPACE, 'default');
-    if ((status?.ready ?? 0) >= count) return;
-    await sleep(100);
-  }
-}
-
-const scaleTo = (replicas: number) =>
-  kube.patch(SANDBOX_POOLS, SANDBOX_NAMESPACE, 'default', { spec: { replicas } }, { strategy: 'merge' });
-
-/** A burst of as many runs as sandboxes wait: how long until all are done. */
-async function timeOfBurst(size: number): Promise<number> {
-  const started = performance.now();
-  await Promise.all(Array.from({ length: size }, () => timeOfRun(true)));
-  return performance.now() - started;
-}
-
-async function main(): Promise<Row[]> {
-  const { spec } = await kube.get<SandboxClass>(SANDBOX_CLASSES, undefined, 'default');
-  const cold = { apiVersion: API_VERSION, kind: 'SandboxClass', metadata: { name: COLD_CLASS }, ...{ spec } };
-  await kube.create(SANDBOX_CLASSES, cold).catch((error: unknown) => {
-    if (!isAlreadyExists(error)) throw error;
-  });
-  // The kubelet looks at its pods once a second: samples must not fall into step with it.
-  const apart = () => sleep(500 + Math.random() * 1000);
-  // The sandbox before is down, and another waits in its place.
-  const alone = () => sleep(2000 + Math.random() * 1000);
-  const rows: Row[] = [];
-  const add = (row: Row) => {
-    rows.push(row);
-    process.stderr.write(`${row.what}: p50 ${row.p50} ms\n`);
-  };
-  add(await measure('status-sized write', 50, timeOfStatusWrite, () => sleep(20)));
-  add(await measure('bare gVisor pod, create → Running seen', 15, () => timeOfBarePod(spec.image), apart));
-  add(await measure('cold CodeRun, create → result seen', 15, () => timeOfRun(false), apart));
-  add(await measure('warm CodeRun, create → result seen', 30, () => timeOfRun(true), alone));
-  add(await measure('POST /execute, warm', 30, timeOverHttp, alone));
-  const burst = 20;
-  await scaleTo(burst);
-  const bursts: number[] = [];
+async function burst(): Promise<Row[]> {
+  await scalePool(BURST);
+  const [bursts, refills]: [number[], number[]] = [[], []];
   for (let i = 0; i < 5; i++) {
-    await untilWaiting(burst);
-    await sleep(2000);
-    bursts.push(await timeOfBurst(burst));
+    await untilWaiting(BURST);
+    await sleep(3000);
+    bursts.push(await timeOfBurst(BURST));
+    const emptied = performance.now();
+    await untilWaiting(BURST);
+    refills.push(performance.now() - emptied);
   }
-  add(figuresOf(`burst of ${burst} on a pool of ${burst}, until all are done`, bursts));
-  await scaleTo(4);
-  await kube.delete(SANDBOX_CLASSES, undefined, COLD_CLASS);
+  await scalePool(POOL);
+  return [
+    figuresOf(`burst of ${BURST} on a pool of ${BURST}, until all are done`, bursts),
+    figuresOf(`the pool of ${BURST} is full again`, refills),
+  ];
+}
+
+async function steady(): Promise<Row[]> {
+  await untilWaiting(POOL);
+  const lived = await liveSteadily(1000, 120_000);
+  const warm = lived.filter((one) => one.warm).length;
+  return [
+    figuresOf(
+      'CodeRuns, one a second for two minutes',
+      lived.map(({ milliseconds }) => milliseconds),
+    ),
+    single('of them warm', (100 * warm) / lived.length, '%'),
+  ];
+}
+
+/** The controller with so many sandboxes that wait, each with its channel. */
+async function memory(): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const sandboxes of [0, 50, 90]) {
+    await scalePool(sandboxes);
+    await untilWaiting(sandboxes);
+    await sleep(15_000);
+    const before = await spent();
+    await sleep(30_000);
+    const after = await spent();
+    rows.push(
+      single(`controller with ${sandboxes} sandboxes, resident`, after.residentBytes / 2 ** 20, 'MiB'),
+      single(
+        `controller with ${sandboxes} sandboxes, processor`,
+        ((after.processorSeconds - before.processorSeconds) / 30) * 100,
+        '%',
+      ),
+    );
+  }
+  await scalePool(POOL);
   return rows;
 }
 
+/** Warm runs beside ten thousand that have ended: of a class that is not there, so that each ends by two writes. */
+async function finished(): Promise<Row[]> {
+  const count = 10_000;
+  let left = count;
+  const one = async () => {
+    while (left-- > 0) {
+      const name = `bench-finished-${left}`;
+      const ended = runs.until(name, isFinished);
+      await createRun(name, { code: '0', className: 'there-is-none', ttlSecondsAfterFinished: 86_400 });
+      await ended;
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, one));
+  try {
+    const [row] = await warmAlone(`warm CodeRun, beside ${count} finished ones`);
+    return row ? [row] : [];
+  } finally {
+    for (let i = 0; i < count; i++) await kube.delete(CODE_RUNS, SANDBOX_NAMESPACE, `bench-finished-${i}`);
+  }
+}
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((part) => !(part in PARTS));
+if (unknown.length > 0)
+  throw new Error(`No such part: ${unknown.join(', ')}. There are ${Object.keys(PARTS).join(', ')}.`);
 try {
-  const rows = await main();
+  const rows: Row[] = [];
+  for (const [name, part] of Object.entries(PARTS)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    for (const row of await part()) {
+      rows.push(row);
+      process.stderr.write(`${row.what}: ${row.p50} ${row.unit}\n`);
+    }
+  }
   console.table(rows);
   process.stdout.write(`${JSON.stringify(rows)}\n`);
 } finally {
-  runs.close();
-  pods.close();
-  await kube.close();
+  await close();
 }

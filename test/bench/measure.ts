@@ -4,18 +4,24 @@ export interface Row {
   what: string;
   n: number;
   p50: number;
-  p95: number;
-  p99: number;
-  max: number;
+  p95?: number;
+  p99?: number;
+  max?: number;
+  unit: string;
 }
 
-/** Figures in milliseconds, to a tenth. */
+const rounded = (value: number): number => Number(value.toFixed(value < 10 ? 2 : 1));
+
+/** Figures in milliseconds. */
 export function figuresOf(what: string, samples: readonly number[]): Row {
   const sorted = [...samples].sort((a, b) => a - b);
   const at = (share: number) =>
-    Number((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN).toFixed(1));
-  return { what, n: sorted.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
+    rounded(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN);
+  return { what, n: sorted.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1), unit: 'ms' };
 }
+
+/** A figure of which there is only one. */
+export const single = (what: string, value: number, unit: string): Row => ({ what, n: 1, p50: rounded(value), unit });
 
 /** How long `once` takes, `times` times after one that is not counted, `pause` between two. */
 export async function measure(

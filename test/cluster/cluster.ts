@@ -39,7 +39,10 @@ export async function findNodes(context: Context = createContext()): Promise<Nod
 }
 
 /** Brings up the cluster with at least `nodes` nodes, the operator and the gateway in it. Quick where all that is done. */
-export function ensureCluster(options: { nodes?: number | undefined } = {}, context: Context = createContext()): Promise<Cluster> {
+export function ensureCluster(
+  options: { nodes?: number | undefined } = {},
+  context: Context = createContext(),
+): Promise<Cluster> {
   return withLock(context, async () => {
     await installAll(context, options.nodes);
     return {

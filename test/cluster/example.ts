@@ -28,6 +28,7 @@ export function helloStage(context: Context, { kubectl, logsOf }: Target, shown:
       const { name, namespace } = (await readHello(context)).metadata;
       const run = ['coderun', name, '-n', namespace];
       await kubectl(['delete', ...run, '--ignore-not-found', '--wait'], { log });
+      await untilPoolWaits(kubectl, namespace, log);
       await kubectl(['apply', '-f', join(context.paths.repository, HELLO)], { log });
       try {
         await kubectl(['wait', ...run, '--for=condition=Succeeded', '--timeout=110s'], { log });
@@ -35,13 +36,22 @@ export function helloStage(context: Context, { kubectl, logsOf }: Target, shown:
         await kubectl(['get', ...run, '-o', 'yaml'], { log }).catch(() => {});
         throw error;
       }
-      for (const output of [[], ['-o', 'jsonpath={.status.stdout}']]) {
+      for (const output of [
+        ['-o', 'wide'],
+        ['-o', 'jsonpath={.status.stdout}'],
+      ]) {
         const spelled = output.map((word) => word.replace(/^jsonpath=(.*)$/, "jsonpath='$1'"));
         shown.push(`$ kubectl ${['get', ...run, ...spelled].join(' ')}`);
         shown.push((await kubectl(['get', ...run, ...output])).trimEnd(), '');
       }
     },
   };
+}
+
+/** So that the example shows a warm run; an installation may have no pool, and then it is a cold one. */
+async function untilPoolWaits(kubectl: Target['kubectl'], namespace: string, log: string): Promise<void> {
+  const pools = ['sandboxpool', '--all', '-n', namespace];
+  await kubectl(['wait', ...pools, '--for=condition=Ready', '--timeout=60s'], { log }).catch(() => {});
 }
 
 /** Sends the example's code to the gateway. `reach` calls its argument with a URL under which the gateway answers. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { NewPod } from '../../../src/api/object.ts';
 import { adoption, poolPod, runPod } from '../../../src/core/sandboxes.ts';
 import { aClass, aPod, aPool, aRun, later, RUN_UID, T0 } from '../../support/builders.ts';
 
@@ -132,4 +133,12 @@ test("an adopted pod is the run's own, with the deadline of the run", () => {
     spec: { activeDeadlineSeconds: 100 },
   });
   expect(adoption(aRun(), pod, 3600, T0)).toMatchObject({ spec: { activeDeadlineSeconds: 1000 } });
+});
+
+test('only sandboxes of a pool import modules ahead: nobody waits for them', () => {
+  const sandboxClass = aClass({ preload: ['numpy', 'pandas'] });
+  const preloaded = ({ spec }: NewPod) =>
+    spec.containers[0]?.env?.find(({ name }) => name === 'CODERUN_PRELOAD')?.value;
+  expect(preloaded(poolPod(aPool(), sandboxClass, 'warm-1', agent))).toBe('numpy,pandas');
+  expect(preloaded(build({ preload: ['numpy', 'pandas'] }))).toBe('');
 });

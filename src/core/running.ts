@@ -99,7 +99,8 @@ function planCancel(world: World, now: Date, channel: ChannelView | undefined): 
     return { actions: [{ type: 'interrupt', podUID: channel.podUID, runUID: run.metadata.uid }], after: CANCEL_GRACE };
   }
   const since = interruptedAt ?? channel?.reopenAt;
-  const grace = channel?.transcript ? CANCEL_GRACE : CANCEL_GRACE + JOURNAL_GRACE;
+  const hears = channel?.state === 'open' && channel.transcript !== undefined;
+  const grace = hears ? CANCEL_GRACE : CANCEL_GRACE + JOURNAL_GRACE;
   const left = since ? since.getTime() + grace - now.getTime() : 0;
   if (left > 0) return { actions: [], after: left };
   return finish(world, now, { reason: 'Cancelled', message: '' }, channel?.transcript);

@@ -414,6 +414,12 @@ describe('a claimed run that is cancelled', () => {
       { actions: [], after: 4000 },
     ],
     [
+      'waits for the log of its pod where the channel broke before the end was heard',
+      { run, pod: aPod(), channel: aChannel({ state: 'closed', transcript, interruptedAt: later(1) }) },
+      5,
+      { actions: [], after: 4000 },
+    ],
+    [
       'is ended without its agent where that is not reached',
       { run, pod: aPod(), channel: aChannel({ state: 'closed' }) },
       9,

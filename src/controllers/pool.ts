@@ -7,7 +7,7 @@ import { labelValue, shorten } from '../api/names.ts';
 import type { Pod } from '../api/object.ts';
 import type { SandboxPool, SandboxPoolStatus } from '../api/sandboxpool.ts';
 import type { PodRefusal } from '../core/plan.ts';
-import { type PoolAction, planPool } from '../core/pool.ts';
+import { isWaiting, type PoolAction, planPool } from '../core/pool.ts';
 import { isNotFound } from '../kube/error.ts';
 import { PODS } from '../kube/resources.ts';
 import { joinKey, splitKey } from '../runtime/keys.ts';
@@ -122,7 +122,7 @@ async function act(deps: PoolDeps, key: string, memory: PoolMemory, action: Pool
     channels.open({ podUID: uid, namespace, podName: name, limits: action.limits, epoch, onChange });
     return;
   }
-  if (action.type === 'deletePod') return deletePod(deps, action.pod);
+  if (action.type === 'deletePod') return giveUp(deps, action.pod);
   try {
     await ensureNetworkPolicies(kube, stores.policies, action.pod.metadata.namespace);
     stores.pods.upsert(await kube.create<Pod>(PODS, action.pod));
@@ -136,11 +136,18 @@ async function act(deps: PoolDeps, key: string, memory: PoolMemory, action: Pool
   }
 }
 
-/** Deletes a sandbox that no run has: one that was claimed meanwhile, by a write of its run, is that run's. */
-async function deletePod({ kube, channels, waiting, stores }: PoolDeps, pod: Pod): Promise<void> {
+/**
+ * Gives up a sandbox that no run has: one that was claimed meanwhile, by a write of its run, is that run's. One that waits
+ * is asked to end by itself, and deleted when its channel is closed: its agent takes no orders from a leader of the past,
+ * whose successor may have claimed it; the API server would.
+ */
+async function giveUp({ kube, channels, waiting, stores, epoch }: PoolDeps, pod: Pod): Promise<void> {
   const { name, namespace, uid } = pod.metadata;
   const current = stores.pods.get(joinKey(namespace, name));
   if (!current || waiting.isClaimed(current)) return;
+  const channel = channels.view(uid);
+  if (channel?.refused?.reason === 'StaleEpoch') return;
+  if (isWaiting({ pod: current, channel })) return channels.send(uid, { shutdown: { epoch } });
   channels.close(uid);
   await kube.delete(PODS, namespace, name, { uid, gracePeriodSeconds: 0 }).catch(ignoreGone);
 }
@@ -184,5 +191,5 @@ async function deleteOrphans(deps: PoolDeps, key: string): Promise<void> {
       throw error;
     },
   );
-  if (!isThere) await Promise.all(orphans.map((pod) => deletePod(deps, pod)));
+  if (!isThere) await Promise.all(orphans.map((pod) => giveUp(deps, pod)));
 }

@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from 'vitest';
+import type { CodeRun } from '../../src/api/coderun.ts';
 import { eventually, hasReason, isFinished, until } from '../e2e/support.ts';
 import type { Fault, Message } from '../support/fault-rules.ts';
 import { ControllerProcess, freeLease } from './controller-process.ts';
@@ -13,7 +14,9 @@ import {
   finished,
   LIVES,
   newName,
+  POOL_SIZE,
   poolIsFull,
+  scalePool,
   undisturbed,
 } from './support.ts';
 
@@ -22,7 +25,7 @@ const rival = await ControllerProcess.create();
 afterAll(() => rival[Symbol.asyncDispose]());
 
 /** The rival leads, and what the first leader has sent is delivered only when `isLate`. */
-const deposing = (isLate: () => Promise<unknown>): Fault => ({
+const deposing = (isLate: () => Promise<unknown>): Extract<Fault, { type: 'call' }> => ({
   type: 'call',
   when: 'before',
   call: async () => {
@@ -76,6 +79,33 @@ test.each([
   expect(endState(run)).toEqual(end);
   await expectOnce(LIVES[life], [run]);
   await expectNothingLeft([run]);
+});
+
+test('sandboxes that a deposed leader was about to give up stay with the runs that have them by now', async () => {
+  await poolIsFull();
+  const slow = { ...LIVES.warm, program: LIVES.warm.program.replace('sleep(0.3)', 'sleep(6)') };
+  const isGivenUp = ({ method, resource, name, body }: Message) =>
+    (method === 'STDIN' && body.startsWith('{"shutdown"')) ||
+    (method === 'DELETE' && resource === 'pods' && name?.startsWith('faults-') === true);
+  const { promise: begun, resolve } = Promise.withResolvers<CodeRun[]>();
+  const late = deposing(async () => {
+    await eventually(async () => ((await rival.metric('coderun_sandbox_channels')) ?? 0) >= POOL_SIZE);
+    const runs = await Promise.all(Array.from({ length: POOL_SIZE }, () => begin(slow)));
+    resolve(await Promise.all(runs.map((run) => until(run, hasReason('Running', 'Completed')))));
+  });
+  const call = async () => {
+    await scalePool(POOL_SIZE);
+    return late.call();
+  };
+  controller.proxy.add({ match: isGivenUp, times: 1, fault: { ...late, call } });
+  await scalePool(POOL_SIZE - 1);
+  const runs = await Promise.all((await begun).map((run) => until(run, isFinished, 60)));
+  await restore();
+  expect(runs.map((run) => [endState(run).reason, run.status?.sandbox?.warm])).toEqual(
+    runs.map(() => ['Completed', true]),
+  );
+  await expectOnce(slow, runs);
+  await expectNothingLeft(runs);
 });
 
 test('runs in their midst are taken over from a leader that wakes up again', async () => {

@@ -39,7 +39,7 @@ const DEPLOYMENTS: ResourceType = {
   plural: 'deployments',
   namespaced: true,
 };
-const POOL_SIZE = 3;
+export const POOL_SIZE = 3;
 const POD_TTL_SECONDS = 2;
 const RUN_TTL_SECONDS = 4;
 
@@ -80,6 +80,9 @@ await temporary(SANDBOX_POOLS, {
   metadata: { name: 'faults', namespace: namespaces.warm },
   ...{ spec: { className, replicas: POOL_SIZE } },
 });
+
+export const scalePool = (replicas: number) =>
+  kube.patch(SANDBOX_POOLS, namespaces.warm, 'faults', { spec: { replicas } }, { strategy: 'merge' });
 
 /** Resolves when the pool is full, and the controller, which may just have started, has reached every sandbox of it. */
 export async function poolIsFull(): Promise<void> {

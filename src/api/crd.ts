@@ -18,6 +18,8 @@ interface CrdOptions {
   /** Whether `kubectl scale` and autoscalers work on it. */
   scale?: boolean;
   columns: readonly PrinterColumn[];
+  /** Paths of fields that lists can be asked for by value. */
+  selectable?: readonly string[];
 }
 
 export interface PrinterColumn {
@@ -88,6 +90,7 @@ export function customResourceDefinition(options: CrdOptions): JsonSchema {
           schema: { openAPIV3Schema: objectSchema(options) },
           ...(options.status && { subresources: { status: {}, ...(options.scale && { scale: SCALE }) } }),
           additionalPrinterColumns: columns,
+          ...(options.selectable && { selectableFields: options.selectable.map((jsonPath) => ({ jsonPath })) }),
         },
       ],
     },

@@ -25,6 +25,7 @@ export const crds = (): Record<string, object> => ({
     spec: CodeRunSpec,
     status: CodeRunResult,
     mutable: ['cancelled'],
+    selectable: ['.status.sandbox.podUID'],
     columns: [
       {
         name: 'Succeeded',

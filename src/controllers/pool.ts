@@ -2,7 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { LABEL_POOL, SANDBOX_POOLS } from '../api/group.ts';
+import type { CodeRun } from '../api/coderun.ts';
+import { CODE_RUNS, LABEL_POOL, SANDBOX_POOLS } from '../api/group.ts';
 import { labelValue, shorten } from '../api/names.ts';
 import type { Pod } from '../api/object.ts';
 import type { SandboxPool, SandboxPoolStatus } from '../api/sandboxpool.ts';
@@ -141,15 +142,25 @@ async function act(deps: PoolDeps, key: string, memory: PoolMemory, action: Pool
  * is asked to end by itself, and deleted when its channel is closed: its agent takes no orders from a leader of the past,
  * whose successor may have claimed it; the API server would.
  */
-async function giveUp({ kube, channels, waiting, stores, epoch }: PoolDeps, pod: Pod): Promise<void> {
+async function giveUp(deps: PoolDeps, pod: Pod): Promise<void> {
+  const { kube, channels, waiting, stores, epoch } = deps;
   const { name, namespace, uid } = pod.metadata;
   const current = stores.pods.get(joinKey(namespace, name));
   if (!current || waiting.isClaimed(current)) return;
   const channel = channels.view(uid);
   if (channel?.refused?.reason === 'StaleEpoch') return;
   if (isWaiting({ pod: current, channel })) return channels.send(uid, { shutdown: { epoch } });
+  if (await isClaimedByNow(deps, current)) return;
   channels.close(uid);
   await kube.delete(PODS, namespace, name, { uid, gracePeriodSeconds: 0 }).catch(ignoreGone);
+}
+
+/** What a sandbox does not tell, and what the watch may not have shown yet: whether a run has it. */
+async function isClaimedByNow({ kube, stores }: PoolDeps, { metadata: { uid, namespace = '' } }: Pod) {
+  const fieldSelector = `status.sandbox.podUID=${uid}`;
+  const { items } = await kube.list<CodeRun>(CODE_RUNS, { namespace, fieldSelector });
+  for (const run of items) stores.runs.upsert(run);
+  return items.length > 0;
 }
 
 async function readPods({ kube, stores }: PoolDeps, { metadata }: SandboxPool, memory: PoolMemory): Promise<void> {

@@ -61,6 +61,8 @@ export class Witness {
     while (!this.#stop.signal.aborted) {
       try {
         const log = Buffer.concat(await Array.fromAsync(kube.readLog(this.#namespace, name, options)));
+        // Another pod may have its name by now.
+        if ((await kube.get<Pod>(PODS, this.#namespace, name)).metadata.uid !== uid) return;
         // One that breaks off tells less than what was read before.
         if (log.length >= (this.#logs.get(uid) ?? '').length) this.#logs.set(uid, log.toString());
       } catch (error) {

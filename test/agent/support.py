@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import os
 import pathlib
@@ -14,10 +13,12 @@ import sys
 import tempfile
 import time
 import unittest
+import zlib
 
 import gvisor
 
-SOURCE = pathlib.Path(__file__).parents[2] / 'src' / 'sandbox' / 'agent' / 'agent.py'
+SOURCE = pathlib.Path(__file__).parents[2] / 'src' / 'sandbox' / 'agent'
+sys.path.insert(0, str(SOURCE.parent))
 PYTHON = os.environ.get('AGENT_PYTHON') or next(
     (path for path in ('/usr/bin/python3.11', '/usr/bin/python3') if os.access(path, os.X_OK)), sys.executable
 )
@@ -27,12 +28,12 @@ WORKSPACE_BYTES = 64 * MIB
 ANSWER_WITHIN = 20.0
 
 
-def load_agent():
-    """The agent as a module, for its pure functions."""
-    spec = importlib.util.spec_from_file_location('agent', SOURCE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def agent_command() -> list[str]:
+    """As agentCommand() in src/sandbox/agent.ts makes it."""
+    files = {f'agent.{path.stem}': path.read_text() for path in SOURCE.glob('*.py') if path.stem != 'bootstrap'}
+    packer = zlib.compressobj(9, wbits=-15)
+    packed = packer.compress(json.dumps({'agent': '', **files}).encode()) + packer.flush()
+    return [PYTHON, '-I', '-S', '-c', (SOURCE / 'bootstrap.py').read_text(), base64.b64encode(packed).decode()]
 
 
 def order(code: object, /, **fields) -> dict:
@@ -71,17 +72,16 @@ class Outcome:
 class Agent:
     """One agent in a folder of its own, or in a sandbox. Use as a context manager: nothing of it is left behind."""
 
-    def __init__(self, preload: str = '', keep: bool = False, environment: dict | None = None) -> None:
+    def __init__(self, preload: str = '', environment: dict | None = None) -> None:
         self.buffer = b''
         self.folder = tempfile.mkdtemp(prefix='agent-')
         self.workspace = '/workspace' if gvisor.RUNSC else f'{self.folder}/workspace'
-        command = [PYTHON, '-I', '-S', '-c', SOURCE.read_text()]
+        command = agent_command()
         variables = {
             'PATH': '/usr/local/bin:/usr/bin:/bin',
             'TMPDIR': f'{self.workspace}/.tmp',
             'CODERUN_WORKSPACE': self.workspace,
             'CODERUN_PRELOAD': preload,
-            'CODERUN_KEEP': '1' if keep else '',
             **(environment or {}),
         }
         user = {}

@@ -8,9 +8,9 @@ import tempfile
 import unittest
 import unittest.mock
 
-from support import AgentTest, load_agent
+from support import AgentTest
 
-agent_module = load_agent()
+from agent import artifacts, kernel
 
 
 class Collected(AgentTest):
@@ -111,30 +111,30 @@ class Globs(unittest.TestCase):
         ]
         for path, pattern, expected in table:
             with self.subTest(f'{path} {pattern}'):
-                self.assertEqual(agent_module.matches(path.split('/'), pattern.split('/')), expected)
+                self.assertEqual(artifacts.matches(path.split('/'), pattern.split('/')), expected)
 
     def test_no_pattern_is_slow(self):
         path = ['a'] * 500 + ['b']
-        self.assertFalse(agent_module.matches(path, ['**', 'a'] * 60 + ['c']))
-        self.assertFalse(agent_module.matches(['a' * 200], ['*a' * 60 + 'b']))
+        self.assertFalse(artifacts.matches(path, ['**', 'a'] * 60 + ['c']))
+        self.assertFalse(artifacts.matches(['a' * 200], ['*a' * 60 + 'b']))
 
 
 class Walk(unittest.TestCase):
     def test_a_tree_without_end_ends(self):
-        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(agent_module, 'MAX_ENTRIES', 50):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(artifacts, 'MAX_ENTRIES', 50):
             for number in range(100):
                 os.mkdir(f'{folder}/{number:03}')
             os.makedirs(folder + '/a' * 60)
             root = os.open(folder, os.O_RDONLY)
-            self.assertEqual(agent_module.find_files(root, hidden=True), [])
+            self.assertEqual(artifacts.find_files(root, hidden=True), [])
             os.close(root)
 
     def test_a_folder_without_end_ends(self):
-        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(agent_module, 'MAX_ENTRIES', 50):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(artifacts, 'MAX_ENTRIES', 50):
             for number in range(100):
                 open(f'{folder}/{number:03}', 'w').close()
             root = os.open(folder, os.O_RDONLY)
-            self.assertEqual(len(agent_module.find_files(root, hidden=True)), 50)
+            self.assertEqual(len(artifacts.find_files(root, hidden=True)), 50)
             os.close(root)
 
     def test_depth_has_an_end(self):
@@ -144,7 +144,7 @@ class Walk(unittest.TestCase):
                 os.makedirs(path, exist_ok=True)
                 open(f'{path}/file', 'w').close()
             root = os.open(folder, os.O_RDONLY)
-            self.assertEqual(agent_module.find_files(root, hidden=True), ['a/' * 10 + 'file'])
+            self.assertEqual(artifacts.find_files(root, hidden=True), ['a/' * 10 + 'file'])
             os.close(root)
 
 
@@ -157,8 +157,8 @@ class Beneath(unittest.TestCase):
             root = os.open(folder, os.O_RDONLY)
             for path in ('link/hostname', 'file', 'link/new/x'):
                 with self.assertRaises(OSError):
-                    agent_module.open_beneath(root, path, os.O_WRONLY | os.O_CREAT, make_folders=True)
-            os.close(agent_module.open_beneath(root, 'real/new/x', os.O_WRONLY | os.O_CREAT, make_folders=True))
+                    kernel.open_beneath(root, path, os.O_WRONLY | os.O_CREAT, make_folders=True)
+            os.close(kernel.open_beneath(root, 'real/new/x', os.O_WRONLY | os.O_CREAT, make_folders=True))
             self.assertTrue(os.path.exists(f'{folder}/real/new/x'))
             os.close(root)
 

@@ -160,14 +160,10 @@ class Processes(AgentTest):
             'while not os.path.exists("pid") or not open("pid").read(): time.sleep(0.01)\n'
             'print("done")\n'
         )
-        with Agent(keep=True) as agent:
-            agent.send(order(daemon, artifacts=['pid']))
-            events = agent.until('exit')
-            self.assertLess(events[-1]['exit']['durationMilliseconds'], 5000)
-            with open(f'{agent.workspace}/pid') as file:
-                pid = int(file.read())
-            with self.assertRaises(FileNotFoundError):
-                open(f'/proc/{pid}/stat')
+        run = self.run_code(daemon, artifacts=['pid'])
+        self.assertLess(run.exit['durationMilliseconds'], 5000)
+        with self.assertRaises(FileNotFoundError):
+            open(f'/proc/{int(run.artifacts["pid"])}/stat')
 
     @on_the_host
     def test_orphans_are_reaped_while_the_program_runs(self):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import unittest
 
-from support import MIB, AgentTest, load_agent
+from support import MIB, AgentTest
 
-agent_module = load_agent()
+from agent import bounds, journal, lines
 
 
 class Text(AgentTest):
@@ -50,9 +50,9 @@ class Text(AgentTest):
 
 class Bounds(AgentTest):
     def assert_journal(self, run) -> None:
-        lines = [len(agent_module.encode_line(event)) for event in run.events]
-        self.assertLessEqual(max(lines), MIB)
-        self.assertLessEqual(sum(lines), agent_module.JOURNAL_LIMIT)
+        sizes = [len(lines.encode_line(event)) for event in run.events]
+        self.assertLessEqual(max(sizes), MIB)
+        self.assertLessEqual(sum(sizes), bounds.JOURNAL_LIMIT)
 
     def test_a_flood_is_counted_and_cut_and_the_other_stream_is_kept(self):
         run = self.run_code(
@@ -60,7 +60,7 @@ class Bounds(AgentTest):
         )
         self.assertEqual(run.exit['output']['stdoutBytes'], 10**8)
         self.assertEqual((run.exit['output']['stdoutTruncated'], run.exit['output']['stderrTruncated']), (True, False))
-        self.assertTrue(MIB < len(run.stdout) <= agent_module.SHARES['stdout'])
+        self.assertTrue(MIB < len(run.stdout) <= bounds.SHARES['stdout'])
         self.assertIn('ZeroDivisionError', run.stderr)
         self.assert_journal(run)
 
@@ -80,7 +80,7 @@ class Bounds(AgentTest):
             artifacts=['*.bin'],
         )
         self.assert_journal(run)
-        self.assertEqual(len(run.artifacts), agent_module.MAX_ARTIFACTS)
+        self.assertEqual(len(run.artifacts), bounds.MAX_ARTIFACTS)
         self.assertIsNone(run.artifacts['0255.bin'])
         self.assertEqual(run.artifacts['0000.bin'], b'x' * 50_000)
 
@@ -95,7 +95,7 @@ class Bounds(AgentTest):
             'import os, json\n'
             'for n in range(200): os.write(1000, json.dumps({"result": {"text/plain": str(n)}}).encode() + b"\\n")'
         )
-        self.assertEqual(len(run.results), agent_module.MAX_RESULTS)
+        self.assertEqual(len(run.results), bounds.MAX_RESULTS)
 
     def test_what_is_still_in_the_pipe_at_a_sudden_end_is_told(self):
         run = self.run_code('import os\nos.write(1, b"x" * 10**6)\nos._exit(0)')
@@ -104,10 +104,10 @@ class Bounds(AgentTest):
 
 class Pieces(unittest.TestCase):
     def test_no_number_takes_long_to_read(self):
-        self.assertEqual(agent_module.parse_json(b'9' * 20), int('9' * 20))
+        self.assertEqual(lines.parse_json(b'9' * 20), int('9' * 20))
         for digits in (21, 4000):
             with self.assertRaises(ValueError):
-                agent_module.parse_json(b'9' * digits)
+                lines.parse_json(b'9' * digits)
 
     def test_clip_counts_as_javascript_does_and_splits_no_character(self):
         for text, most, clipped in (
@@ -117,27 +117,27 @@ class Pieces(unittest.TestCase):
             ('\ud800x', 5, '?x'),
             ('', 0, ''),
         ):
-            self.assertEqual(agent_module.clip(text, most), clipped)
+            self.assertEqual(lines.clip(text, most), clipped)
 
     def test_the_reader_finds_lines_however_they_are_cut(self):
         data = b'one\n\n' + b'x' * (2 * MIB) + b'\nlast\nrest'
         for size in (1000, 65_537, MIB, 10 * MIB):
-            reader = agent_module.LineReader()
-            lines = []
+            reader = lines.LineReader()
+            found = []
             for start in range(0, len(data), size):
-                lines += reader.feed(data[start : start + size])
-            self.assertEqual(lines, [b'one', b'', None, b'last'])
+                found += reader.feed(data[start : start + size])
+            self.assertEqual(found, [b'one', b'', None, b'last'])
 
     def test_a_journal_share_that_is_spent_stays_shut(self):
-        journal = agent_module.Journal(1)
-        self.assertTrue(journal.tell_within('stderr', {'a': 'x'}))
-        while journal.tell_within('stderr', {'a': 'x' * 100_000}):
+        own = journal.Journal(1)
+        self.assertTrue(own.tell_within('stderr', {'a': 'x'}))
+        while own.tell_within('stderr', {'a': 'x' * 100_000}):
             pass
-        self.assertFalse(journal.tell_within('stderr', {'a': 'x'}))
-        self.assertTrue(journal.tell_within('stdout', {'a': 'x'}))
+        self.assertFalse(own.tell_within('stderr', {'a': 'x'}))
+        self.assertTrue(own.tell_within('stdout', {'a': 'x'}))
 
     def test_an_encoded_line_is_valid_and_single(self):
-        line = agent_module.encode_line({'a': '\ud800\n\u2028é\0'})
+        line = lines.encode_line({'a': '\ud800\n\u2028é\0'})
         self.assertEqual(line.count(b'\n'), 1)
         self.assertEqual(json.loads(line), {'a': '?\n\u2028é\0'})
 

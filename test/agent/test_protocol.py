@@ -8,9 +8,9 @@ import time
 import unittest
 
 import gvisor
-from support import MIB, Agent, AgentTest, load_agent, on_the_host, order
+from support import MIB, Agent, AgentTest, on_the_host, order
 
-agent_module = load_agent()
+from agent import commands
 
 
 class Conversation(AgentTest):
@@ -37,14 +37,6 @@ class Conversation(AgentTest):
         self.assertEqual(run.process_exit_code, 5)
         self.assertGreaterEqual(run.exit['durationMilliseconds'], 0)
 
-    def test_an_id_is_run_once_and_answered_again(self):
-        with Agent(keep=True) as agent:
-            agent.send(order('print("once")'))
-            first = agent.until('exit')
-            agent.send(order('print("twice")'))
-            self.assertEqual(agent.until('exit'), [first[0], first[-1]])
-            self.assertEqual(agent.hello()['run'], {'id': 'run-1', 'state': 'finished'})
-
     def test_an_id_that_runs_is_answered_with_started(self):
         with Agent() as agent:
             agent.send(order('input()\nprint("x")', stdin='\n' * 2, timeoutSeconds=5))
@@ -52,14 +44,6 @@ class Conversation(AgentTest):
             events = agent.until_end().events
             self.assertEqual(sum('started' in event for event in events), 2)
             self.assertEqual(sum('exit' in event for event in events), 1)
-
-    def test_another_id_is_refused(self):
-        with Agent(keep=True) as agent:
-            agent.send(order('print(1)'))
-            agent.until('exit')
-            agent.send(order('print(2)', id='run-2'))
-            refused = agent.event()['refused']
-            self.assertEqual((refused['reason'], refused['id']), ('Busy', 'run-2'))
 
     def test_a_lower_epoch_is_refused_whatever_the_command(self):
         with Agent() as agent:
@@ -166,8 +150,8 @@ class Fields(unittest.TestCase):
             if value is ...:
                 del given['execute'][name]
         try:
-            agent_module.parse_command(json.dumps(given).encode())
-        except agent_module.Invalid as invalid:
+            commands.parse_command(json.dumps(given).encode())
+        except commands.Invalid as invalid:
             return str(invalid)
         raise AssertionError(f'{fields} passed')
 
@@ -216,13 +200,13 @@ class Fields(unittest.TestCase):
         for name in ('PATH', 'LD_PRELOAD', 'LD_', 'PYTHONPATH', 'PYTHON', 'KUBERNETES_SERVICE_HOST', '1A', 'a-b', 'é'):
             self.assertIn('env[0].name', self.refusal(env=[{'name': name, 'value': ''}]), name)
         for name in ('PATHS', 'LD', 'MY_PYTHON', '_a1'):
-            agent_module.parse_command(json.dumps(order('1', env=[{'name': name, 'value': ''}])).encode())
+            commands.parse_command(json.dumps(order('1', env=[{'name': name, 'value': ''}])).encode())
 
     def test_paths_stay_below_the_workspace(self):
         for path in ('/etc/passwd', '../x', 'a/../x', 'a//b', './a', 'a/', 'a/.', '..', '', 'a\0', 'x' * 1025):
             self.assertIn('files[0].path', self.refusal(files=[{'path': path, 'contentBase64': ''}]), path)
         for path in ('a', 'a/b.c', '.hidden', '..a', 'a..', 'sp ace', 'é'):
-            agent_module.parse_command(json.dumps(order('1', files=[{'path': path, 'contentBase64': ''}])).encode())
+            commands.parse_command(json.dumps(order('1', files=[{'path': path, 'contentBase64': ''}])).encode())
 
     def test_packages_are_names_and_versions_only(self):
         index = {'packageIndexURL': 'https://index/simple'}
@@ -246,13 +230,13 @@ class Fields(unittest.TestCase):
         ):
             self.assertIn('packages[0]', self.refusal(packages=[package], **index), package)
         for package in ('humanize', 'humanize==4.9.0', 'a.b-c_d', 'x[y,z]>=1,<2', 'a~=1.0', 'a===1!2.0+local.*', 'A1'):
-            agent_module.parse_command(json.dumps(order('1', packages=[package], **index)).encode())
+            commands.parse_command(json.dumps(order('1', packages=[package], **index)).encode())
 
     def test_a_refusal_fits_its_bound(self):
         self.assertLess(len(self.refusal(**{'x' * 5000: 1})), 1024)
 
     def test_what_may_be_left_out_has_a_default(self):
-        _, command = agent_module.parse_command(json.dumps(order('1')).encode())
+        _, command = commands.parse_command(json.dumps(order('1')).encode())
         self.assertEqual((command['args'], command['stdin'], command['files'], command['artifacts']), ([], '', [], []))
 
 

@@ -1,6 +1,5 @@
 /** The operator bundled, with the agent's Python beside it: what its image holds. */
 
-import { existsSync } from 'node:fs';
 import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -13,7 +12,7 @@ export async function makeBundle(repository: string): Promise<string> {
   const dist = join(repository, 'dist');
   const part = join(repository, '.cache/dist');
   await rm(part, { recursive: true, force: true });
-  await mkdir(join(part, 'agent'), { recursive: true });
+  await mkdir(part, { recursive: true });
   await build({
     absWorkingDir: repository,
     entryPoints: ['src/main.ts'],
@@ -28,8 +27,10 @@ export async function makeBundle(repository: string): Promise<string> {
     logLevel: 'warning',
   });
   await writeFile(join(part, 'package.json'), '{"type":"module"}\n');
-  const agent = join(repository, 'src/sandbox/agent/agent.py');
-  if (existsSync(agent)) await cp(agent, join(part, 'agent/agent.py'));
+  await cp(join(repository, 'src/sandbox/agent'), join(part, 'agent'), {
+    recursive: true,
+    filter: (path) => !path.endsWith('__pycache__'),
+  });
   await rm(dist, { recursive: true, force: true });
   await rename(part, dist);
   return dist;

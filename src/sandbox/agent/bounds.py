@@ -1,0 +1,52 @@
+"""How much of everything there may be."""
+
+from __future__ import annotations
+
+import resource
+
+MIB = 1024 * 1024
+NEVER = float('inf')
+
+# A line of the protocol, either way, newline included.
+LINE_LIMIT = MIB
+
+# All lines of a run. Stdout, stderr and results have a share each, so that a flood of one takes nothing from another;
+# the exit's is kept free; artifacts come last and get all that is left, 2.5 MiB or more, a part of it for names only.
+# More than a journal is never waiting to be written, so that a reader who stands still holds up no program.
+JOURNAL_LIMIT = 8 * MIB
+SHARES = {'stdout': 2 * MIB, 'stderr': MIB, 'result': 2 * MIB}
+EXIT_SHARE = MIB // 2
+ARTIFACT_NAMES_SHARE = MIB // 4
+
+# Output in one event: a line keeps its limit even where JSON escapes each byte sixfold.
+CHUNK = 128 * 1024
+# Seconds between events of an output that trickles, or a program that flushes each number spends its share on frames.
+PAUSE = 0.01
+OUTPUT_BLOCK = 64 * 1024
+# What a pipe holds, where the kernel grants it: a flood is soon over when it comes in large pieces.
+PIPE_SIZE = MIB
+ARTIFACT_CHUNK = 384 * 1024  # of three bytes each, so that the base64 of chunks can be joined
+FORM_LIMIT = 64 * 1024
+ERROR_BOUNDS = {'name': 256, 'value': 8192, 'traceback': 65_536}
+MAX_RESULTS, MAX_ARTIFACTS, MAX_ENTRIES, MAX_DEPTH = 64, 256, 20_000, 32
+# The end of stderr, where a program that is not Python says what it lacked.
+TAIL = 2048
+
+KILL_AFTER = 1.0
+FLUSH_FOR = 30.0
+# To take a sandbox down costs its node as much as a short program: the results of those who wait come first.
+STAY_FOR = 0.25
+
+LIMITS = {
+    resource.RLIMIT_NPROC: 256,  # gVisor's kernel panics at the control group's limit, so this one comes first
+    resource.RLIMIT_NOFILE: 1024,
+    resource.RLIMIT_FSIZE: 1024 * MIB,
+    resource.RLIMIT_CORE: 0,
+}
+# Beyond the program's memory, to tell a MemoryError in.
+TELLING_RESERVE = 32 * MIB
+# Address space that a JavaScript engine reserves and hardly uses.
+V8_RESERVE = 1024 * MIB
+
+# The runner's own pipe to the agent, away from the numbers that programs close or count on.
+REPORT_FD = 1000

@@ -1,0 +1,58 @@
+"""What a program finds around it: environment variables and standard streams."""
+
+from __future__ import annotations
+
+import _io
+import os
+import re
+import sys
+from contextlib import suppress
+
+from .bounds import OUTPUT_BLOCK, SHARES
+
+
+def program_environment(container: dict[str, str], workspace: str) -> dict[str, str]:
+    """The image's variables, without those that Kubernetes and the controller add, and what programs count on."""
+    added = re.compile(r'CODERUN_.*|KUBERNETES_.*|.*_SERVICE_.*|.*_PORT(_.*)?', re.DOTALL)
+    image = {name: value for name, value in container.items() if not added.fullmatch(name)}
+    temporary = image.get('TMPDIR') or ('/tmp' if os.access('/tmp', os.W_OK) else f'{workspace}/.tmp')
+    return {
+        'PATH': '/usr/local/bin:/usr/bin:/bin',
+        'LANG': 'C.UTF-8',
+        'OPENBLAS_NUM_THREADS': '1',  # each further thread takes 40 MiB of address space
+        **image,
+        'HOME': workspace,
+        'TMPDIR': temporary,
+        'MPLBACKEND': 'agg',
+        'MPLCONFIGDIR': f'{temporary}/matplotlib',
+        'PYTHONDONTWRITEBYTECODE': '1',
+    }
+
+
+def set_environment(environment: dict[str, str]) -> None:
+    of_image, own = os.environ.get('MPLCONFIGDIR'), environment['MPLCONFIGDIR']
+    os.environ.clear()
+    os.environ.update(environment)
+    with suppress(OSError):
+        os.makedirs(own, exist_ok=True)
+        for name in os.listdir(of_image) if of_image else ():  # a list of fonts, which takes a second to make
+            os.symlink(f'{of_image}/{name}', f'{own}/{name}')
+
+
+class Printed(_io.TextIOWrapper):
+    """Standard output: line by line, so that what a program has printed is out however it ends. Beyond its share of the
+    journal, where nothing is kept of it, in blocks: a system call a line would take a minute for a gigabyte."""
+
+    left = SHARES['stdout']
+
+    def write(self, text: str) -> int:
+        self.left -= len(text)
+        if self.left < 0 and self.line_buffering:
+            self.reconfigure(line_buffering=False)
+        return super().write(text)
+
+
+def open_streams() -> None:
+    sys.stdin = sys.__stdin__ = open(0, encoding='utf-8', closefd=False)
+    sys.stdout = sys.__stdout__ = Printed(open(1, 'wb', OUTPUT_BLOCK, closefd=False), 'utf-8', line_buffering=True)
+    sys.stderr = sys.__stderr__ = open(2, 'w', 1, encoding='utf-8', errors='backslashreplace', closefd=False)

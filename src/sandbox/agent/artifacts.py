@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import binascii
 import fnmatch
 import itertools
 import os
+import stat
 
-from .bounds import MAX_DEPTH, MAX_ENTRIES
+from .bounds import ARTIFACT_CHUNK, ARTIFACT_NAMES_SHARE, MAX_ARTIFACTS, MAX_DEPTH, MAX_ENTRIES
+from .journal import Journal
 from .kernel import open_beneath
+from .lines import clip, encode_line
 
 
 def find_files(root: int, hidden: bool) -> list[str]:
@@ -55,3 +59,45 @@ def past_folders(places: set[int], pattern: list[str]) -> set[int]:
 
 def fits(name: str, glob: str) -> bool:
     return glob != '**' and fnmatch.fnmatchcase(name, glob) and (glob.startswith('.') or not name.startswith('.'))
+
+
+def tell_artifacts(journal: Journal, workspace: int, order: dict) -> None:
+    """Tells the files that the patterns name."""
+    if not order['artifacts']:
+        return
+    patterns = [pattern.split('/') for pattern in order['artifacts']]
+    hidden = any(part.startswith('.') for pattern in patterns for part in pattern)
+    named = (
+        path
+        for path in find_files(workspace, hidden)
+        if path != order.get('program') and any(matches(path.split('/'), pattern) for pattern in patterns)
+    )
+    for path in itertools.islice(named, MAX_ARTIFACTS):
+        try:
+            fd = open_beneath(workspace, path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        tell_artifact(journal, path, fd)
+        os.close(fd)
+
+
+def tell_artifact(journal: Journal, path: str, fd: int) -> None:
+    """Tells one file in chunks. In a session, a process may change it meanwhile: then it has no further content."""
+    found = os.fstat(fd)
+    shown = os.fsencode(path).decode('utf-8', 'replace')
+    if not stat.S_ISREG(found.st_mode) or clip(shown, 1024) != shown:
+        return
+    size = found.st_size
+    told = {'path': shown, 'bytes': size, 'offset': 0, 'contentBase64': None}
+    offsets = range(0, max(size, 1), ARTIFACT_CHUNK)
+    frame = len(encode_line({'id': journal.id, 'artifact': told})) + 20
+    if size * 4 // 3 + len(offsets) * (frame + 4) > journal.left - ARTIFACT_NAMES_SHARE:
+        journal.tell_within('artifact', told)
+        return
+    for offset in offsets:
+        content = os.pread(fd, ARTIFACT_CHUNK, offset)
+        if len(content) != min(ARTIFACT_CHUNK, size - offset):
+            journal.tell_within('artifact', {**told, 'offset': offset})
+            return
+        encoded = binascii.b2a_base64(content, newline=False).decode()
+        journal.tell_within('artifact', {**told, 'offset': offset, 'contentBase64': encoded})

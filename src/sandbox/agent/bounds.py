@@ -25,6 +25,9 @@ PAUSE = 0.01
 OUTPUT_BLOCK = 64 * 1024
 # What a pipe holds, where the kernel grants it: a flood is soon over when it comes in large pieces.
 PIPE_SIZE = MIB
+WRITE_SIZE = MIB // 4
+# What a reader may leave unread before further output is dropped. More than one run's, which is always told whole.
+WAITING_LIMIT = 2 * JOURNAL_LIMIT
 ARTIFACT_CHUNK = 384 * 1024  # of three bytes each, so that the base64 of chunks can be joined
 FORM_LIMIT = 64 * 1024
 ERROR_BOUNDS = {'name': 256, 'value': 8192, 'traceback': 65_536}
@@ -32,6 +35,8 @@ MAX_RESULTS, MAX_ARTIFACTS, MAX_ENTRIES, MAX_DEPTH = 64, 256, 20_000, 32
 # The end of stderr, where a program that is not Python says what it lacked.
 TAIL = 2048
 
+# An interpreter that is not ready by then never will be.
+START_WITHIN = 30.0
 KILL_AFTER = 1.0
 FLUSH_FOR = 30.0
 # To take a sandbox down costs its node as much as a short program: the results of those who wait come first.
@@ -50,3 +55,24 @@ V8_RESERVE = 1024 * MIB
 
 # The runner's own pipe to the agent, away from the numbers that programs close or count on.
 REPORT_FD = 1000
+# In a session: its orders, and the standard streams as they were, whatever the program makes of them.
+CONTROL_FD, STDIN_FD, STDOUT_FD, STDERR_FD = 1001, 1002, 1003, 1004
+# What the runner and its shell share: lines to execute, the script, its input, exit statuses, and the shell's state.
+SHELL_LINES_FD, SHELL_SCRIPT_FD, SHELL_INPUT_FD, SHELL_STATUS_FD, SHELL_STATE_FD = 1005, 1006, 1007, 1008, 1009
+
+# A session.
+BRIDGE_NAME = 'coderun-agent'
+MAX_CONTEXTS, MAX_QUEUED, MAX_CLIENTS, MAX_REQUESTS = 8, 64, 16, 128
+KEPT_EXITS, KEPT_EXIT_BYTES, REMEMBERED_RUNS = 256, 8 * MIB, 10_000
+MAX_VARIABLES = 1000
+KEPT_SOURCES = 8 * MIB
+ASK_FOR = 2.0  # seconds for an interpreter to name its variables
+
+# Files of a session. A reader gets the next chunk when it has read most of the last.
+FILE_LIMIT = 100 * MIB
+FILE_CHUNK = 384 * 1024
+READ_AHEAD = MIB
+WINDOW = 4 * MIB
+MAX_LISTED = 10_000
+REMOVE_WITHIN = 20.0
+TURN = 0.01  # seconds of one turn of the loop that a long task takes

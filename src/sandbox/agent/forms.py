@@ -9,7 +9,8 @@ import sys
 
 from .bounds import FORM_LIMIT, LINE_LIMIT, REPORT_FD
 from .kernel import write_all
-from .lines import clip, encode_json, encode_line
+from .lines import clip, encode_json
+from .reports import encode_report
 
 
 METHODS = {
@@ -59,7 +60,7 @@ def safe_text(value, convert) -> str:
 def tell_forms(mime: dict[str, str]) -> None:
     """Reports a result, without the forms that are too large for a line."""
     while mime:
-        line = encode_line({'result': mime})
+        line = encode_report({'result': mime})
         if len(line) <= LINE_LIMIT - 1024:
             write_all(REPORT_FD, line)
             return

@@ -5,44 +5,85 @@ from __future__ import annotations
 import codecs
 import os
 
-from .bounds import CHUNK, EXIT_SHARE, JOURNAL_LIMIT, LINE_LIMIT, NEVER, PAUSE, PIPE_SIZE, SHARES, TAIL
+from .bounds import (
+    CHUNK,
+    EXIT_SHARE,
+    JOURNAL_LIMIT,
+    LINE_LIMIT,
+    NEVER,
+    PAUSE,
+    PIPE_SIZE,
+    SHARES,
+    TAIL,
+    WAITING_LIMIT,
+    WRITE_SIZE,
+)
 from .kernel import read_available
 from .lines import encode_line
 
 
-class Journal:
-    """Lines on their way out: those of a run within its bounds, all of them at the reader's speed."""
+class Writer:
+    """Bytes on their way to a descriptor that doesn't block, at its reader's speed."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.waiting = bytearray()
-        self.left = JOURNAL_LIMIT - EXIT_SHARE
-        self.shares = dict(SHARES)
+        self.broken = False
 
     def tell(self, message: dict) -> None:
-        self.waiting += encode_line(message)
+        self.send(encode_line(message))
 
-    def tell_within(self, share: str, message: dict) -> bool:
-        """Tells the message where there is room for it. Where there is not, nothing more of its share is told."""
-        line = encode_line(message)
-        room = min(LINE_LIMIT, self.left, self.shares.get(share, self.left))
-        if len(line) > room:
-            self.shares[share] = 0
-            return False
-        if share in self.shares:
-            self.shares[share] -= len(line)
-        self.left -= len(line)
-        self.waiting += line
-        return True
+    def send(self, line: bytes) -> None:
+        if not self.broken:
+            self.waiting += line
 
     def flush(self) -> None:
         try:
             if self.waiting:
-                del self.waiting[: os.write(self.fd, self.waiting[:PIPE_SIZE])]
+                del self.waiting[: os.write(self.fd, self.waiting[:WRITE_SIZE])]
         except BlockingIOError:
             pass
         except OSError:
-            self.waiting.clear()  # nobody will ever read it
+            self.broken = True  # nobody will ever read it
+            self.waiting.clear()
+
+    def prepare(self, wait) -> None:
+        self.flush()
+        if self.waiting:
+            wait.write(self.fd, self.flush)
+
+
+class Journal:
+    """The events of one run, within its bounds. Lines of the program's carry the run's id."""
+
+    def __init__(self, writer: Writer, run_id: str) -> None:
+        self.writer = writer
+        self.id = run_id
+        self.left = JOURNAL_LIMIT - EXIT_SHARE
+        self.shares = dict(SHARES)
+
+    def tell(self, kind: str, value) -> None:
+        self.writer.tell({'id': self.id, kind: value})
+
+    def tell_within(self, kind: str, value) -> bool:
+        """Tells the event where there is room for it. Where there is not, nothing more of its kind is told."""
+        line = encode_line({'id': self.id, kind: value})
+        unread = WAITING_LIMIT - len(self.writer.waiting)
+        room = min(LINE_LIMIT, self.left, self.shares.get(kind, self.left), unread)
+        if len(line) > room:
+            self.shares[kind] = 0
+            return False
+        if kind in self.shares:
+            self.shares[kind] -= len(line)
+        self.left -= len(line)
+        self.writer.send(line)
+        return True
+
+    def told_started(self, count: int | None) -> None:
+        self.tell_within('started', {})
+
+    def told_exit(self, outcome: dict) -> None:
+        self.tell('exit', outcome)
 
 
 class Output:

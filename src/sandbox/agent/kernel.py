@@ -26,16 +26,19 @@ def runs_in_gvisor() -> bool:
     return length > 0 and b'Starting gVisor' in log.raw[:length]
 
 
-def descendants() -> list[int]:
-    """The processes that come from this one."""
-    parents = {}
-    for entry in filter(str.isdigit, os.listdir('/proc')):
-        try:
-            with open(f'/proc/{entry}/stat', 'rb') as file:
-                parents[int(entry)] = int(file.read().rpartition(b')')[2].split()[1])
-        except OSError:
-            continue  # it has ended
-    found = [os.getpid()]
+def parent_of(pid: int) -> int | None:
+    """None where the process has ended."""
+    try:
+        with open(f'/proc/{pid}/stat', 'rb') as file:
+            return int(file.read().rpartition(b')')[2].split()[1])
+    except OSError:
+        return None
+
+
+def descendants(ancestor: int) -> list[int]:
+    """The processes that come from this one, as far as their parents live."""
+    parents = {int(entry): parent_of(int(entry)) for entry in os.listdir('/proc') if entry.isdigit()}
+    found = [ancestor]
     for parent in found:
         found += [pid for pid in parents if parents[pid] == parent]
     return found[1:]
@@ -74,14 +77,15 @@ def memory_file(content: bytes) -> int:
 
 def open_beneath(folder: int, path: str, flags: int, make_folders: bool = False) -> int:
     """Opens a path below the folder part by part, so that no symbolic link is followed."""
-    part, _, rest = path.partition('/')
-    if not rest:
-        return os.open(part, flags | os.O_NOFOLLOW, 0o644, dir_fd=folder)
-    if make_folders:
-        with suppress(FileExistsError):
-            os.mkdir(part, dir_fd=folder)
-    inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    *folders, name = path.split('/')
+    inner = os.dup(folder)
     try:
-        return open_beneath(inner, rest, flags, make_folders)
+        for part in folders:
+            if make_folders:
+                with suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=inner)
+            outer, inner = inner, os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=inner)
+            os.close(outer)
+        return os.open(name, flags | os.O_NOFOLLOW, 0o644, dir_fd=inner)
     finally:
         os.close(inner)

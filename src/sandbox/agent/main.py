@@ -6,6 +6,7 @@ import os
 import signal
 
 from .kernel import LIBC, PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, runs_in_gvisor
+from .processes import end_processes
 from .runners import Runner
 
 
@@ -22,8 +23,8 @@ def main() -> None:
     from .attach import Agent  # while the runner imports what it needs
 
     runner.wait_until_ready()
-    agent = Agent(runner, workspace, gvisor)
+    agent = Agent(runner, workspace, lambda modules=preload: Runner(workspace, modules, gvisor), gvisor)
     exit_code = agent.serve()
     if os.getpid() != 1:
-        agent.end_processes()
+        end_processes(agent.reap)
     os._exit(exit_code)

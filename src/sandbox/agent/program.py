@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import binascii
 import os
-import resource
 import signal
-import sys
 from contextlib import suppress
 
-from .bounds import MIB, TELLING_RESERVE, V8_RESERVE
+from .bounds import MIB, V8_RESERVE
 from .ending import finalise
 from .kernel import memory_file, open_beneath, write_all
+from .limits import limit_memory
+from .packages import run_pip, use_packages
 from .python import run_python
 from .reports import report, used_by_now
 from .telling import PackageInstallFailed, conclude
@@ -22,10 +22,13 @@ def perform(order: dict, workspace: str, folder: int, present: int) -> None:
     program = f'{workspace}/{order["program"]}'
     value = error = None
     try:
-        limit_memory(order, present)
+        limit_memory(order['memoryBytes'], present, V8_RESERVE if order['language'] == 'javascript' else 0)
         prepare_files(order, folder)
         if order['packages']:
-            install_packages(order, workspace)
+            exit_code = run_pip(order, workspace, quiet=True)
+            if exit_code != 0:
+                raise PackageInstallFailed(f'pip ended with exit code {exit_code}')
+            use_packages(workspace)
             report(installed=used_by_now()['processorSeconds'])
         if order['stdin']:  # otherwise it is where the order came from, and at its end
             os.dup2(memory_file(order['stdin'].encode()), 0)
@@ -42,12 +45,6 @@ def perform(order: dict, workspace: str, folder: int, present: int) -> None:
     os._exit(exit_code)
 
 
-def limit_memory(order: dict, present: int) -> None:
-    """Limits address space: RLIMIT_DATA is nearer to what a program uses, but in gVisor it counts no mappings."""
-    most = present + order['memoryBytes'] + (V8_RESERVE if order['language'] == 'javascript' else 0)
-    resource.setrlimit(resource.RLIMIT_AS, (most, most + TELLING_RESERVE))
-
-
 def prepare_files(order: dict, folder: int) -> None:
     os.environ.update((variable['name'], variable['value']) for variable in order['env'])
     files = [(file['path'], binascii.a2b_base64(file['contentBase64'])) for file in order['files']]
@@ -56,23 +53,6 @@ def prepare_files(order: dict, folder: int) -> None:
         write_all(fd, content)
         os.close(fd)
     os.close(folder)
-
-
-def install_packages(order: dict, workspace: str) -> None:
-    """Installs wheels, which run no code of their own, to be found before the image's packages."""
-    target = f'{workspace}/.packages'
-    pip = [sys.executable, '-I', '-m', 'pip', '--isolated', '--quiet', '--no-input', '--disable-pip-version-check']
-    pip += ['install', '--only-binary=:all:', '--no-cache-dir', '--no-warn-script-location', '--progress-bar=off']
-    pip += ['--target', target, '--index-url', order['packageIndexURL'], '--', *order['packages']]
-    to_stderr = [(os.POSIX_SPAWN_DUP2, 2, 1)]
-    pid = os.posix_spawn(pip[0], pip, os.environ, file_actions=to_stderr, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
-    exit_code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if exit_code != 0:
-        raise PackageInstallFailed(f'pip ended with exit code {exit_code}')
-    image = [index for index, path in enumerate(sys.path) if path.endswith('-packages')]
-    sys.path.insert(image[0] if image else len(sys.path), target)
-    os.environ['PYTHONPATH'] = target
-    os.environ['PATH'] = f'{target}/bin:{os.environ["PATH"]}'
 
 
 def replace_process(order: dict, program: str) -> None:

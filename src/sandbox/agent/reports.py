@@ -9,8 +9,15 @@ from .kernel import write_all
 from .lines import encode_line
 
 
+stamp: dict = {}  # what every report carries, so that a late one is not taken for another execution's
+
+
 def report(**message) -> None:
-    write_all(REPORT_FD, encode_line(message))
+    write_all(REPORT_FD, encode_report(message))
+
+
+def encode_report(message: dict) -> bytes:
+    return encode_line({**stamp, **message})
 
 
 def used_by_now() -> dict:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
 
 from .bounds import PIPE_SIZE, REPORT_FD
-from .kernel import output_pipe, read_available, write_all
+from .kernel import descendants, output_pipe, read_available, write_all
 from .lines import LineReader, encode_line, parse_json
 
 
 class Runner:
-    """The agent's ends of the process that waits for a program and becomes it."""
+    """A forked process. Until `ready` it is still coming up; until it has its order it is ours."""
 
     def __init__(self, workspace: str, preload: list[str], gvisor: bool) -> None:
         """Forks. The runner's modules are compiled and imported in the runner, so that the agent stays small."""
@@ -20,9 +21,19 @@ class Runner:
         self.reports, report = output_pipe()
         self.stdout, stdout = output_pipe()
         self.stderr, stderr = output_pipe()
-        self.forked = os.fork()
+        self.reporting = True  # whether its end of the pipe is open
+        self.lines = LineReader()
+        self.pid = self.used = self.status = self.usage = None
+        try:
+            self.forked = os.fork()
+        except OSError:
+            for fd in (orders, stdout, stderr, report):
+                os.close(fd)
+            self.close()
+            raise
         if self.forked == 0:
             try:
+                signal.set_wakeup_fd(-1)
                 for number, fd in enumerate((orders, stdout, stderr)):
                     os.dup2(fd, number)
                 os.dup2(report, REPORT_FD, inheritable=False)
@@ -37,34 +48,73 @@ class Runner:
         for fd in (orders, stdout, stderr, report):
             os.close(fd)
 
+    @property
+    def ready(self) -> bool:
+        return self.used is not None
+
+    @property
+    def isolated(self) -> bool:
+        return self.pid != self.forked
+
     def wait_until_ready(self) -> None:
-        told = self._await_ready()
-        self.pid, self.used = told['pid'], told['ready']
-        self.isolated = self.pid != self.forked
+        os.set_blocking(self.reports, True)
+        while not self.ready:
+            self.read_start()
+            if not self.reporting:
+                raise SystemExit('the runner ended before it was ready\n' + self.last_words())
+        os.set_blocking(self.reports, False)
         if self.isolated:
             os.waitpid(self.forked, 0)
-        for fd in (self.stdout, self.stderr):
-            read_available(fd, PIPE_SIZE)  # what modules said when they were imported
 
-    def _await_ready(self) -> dict:
-        told, lines = {}, LineReader()
-        os.set_blocking(self.reports, True)
-        while not {'pid', 'ready'} <= told.keys():
-            data = os.read(self.reports, 1024)
-            if not data:
-                last_words = read_available(self.stderr, PIPE_SIZE) or b''
-                raise SystemExit('the runner ended before it was ready\n' + last_words.decode('utf-8', 'replace'))
-            for line in lines.feed(data):
-                told.update(parse_json(line))
-        os.set_blocking(self.reports, False)
-        return told
+    def read_start(self) -> None:
+        """Reads what it says of itself before it waits for its order."""
+        for told in self.read_reports():
+            self.pid = told.get('pid', self.pid)
+            if 'ready' in told:
+                self.used = told['ready']
+                for fd in (self.stdout, self.stderr):
+                    read_available(fd, PIPE_SIZE)  # what modules said when they were imported
+
+    def last_words(self) -> str:
+        return (read_available(self.stderr, PIPE_SIZE) or b'').decode('utf-8', 'replace')
+
+    def read_reports(self) -> list[dict]:
+        data = read_available(self.reports, PIPE_SIZE)  # all that the pipe can hold
+        if data == b'':
+            self.reporting = False
+        messages = []
+        for line in self.lines.feed(data or b''):
+            with suppress(ValueError):
+                messages.append(parse_json(line or b''))
+        return [message for message in messages if isinstance(message, dict)]
 
     def perform(self, order: dict) -> None:
-        """Hands the order over. It waits for the runner, which is still ours, to read it."""
+        """Hands its only order over. It waits for the runner, which is still ours, to read it."""
         with suppress(BrokenPipeError):  # if it has died, the kernel tells as well
             write_all(self.orders, encode_line(order))
         os.close(self.orders)
+        self.orders = -1
 
     def signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+        if self.pid is not None and self.status is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """Kills it and what comes from it. A namespace ends with its first process; elsewhere each is looked for."""
+        started = [] if self.pid is None or self.isolated else descendants(self.pid)
+        self.signal(signal.SIGKILL)
+        for pid in started if self.pid is not None else [self.forked]:
+            with suppress(OSError):  # it may have ended
+                os.kill(pid, signal.SIGKILL)
+
+    def take_end(self, pid: int, status: int, usage) -> None:
+        """Hears of a process that has ended."""
+        if pid == self.pid or (pid == self.forked and self.pid is None):
+            self.status, self.usage = status, usage
+
+    def close(self) -> None:
+        for fd in (self.orders, self.reports, self.stdout, self.stderr):
+            if fd >= 0:
+                os.close(fd)
+        self.orders = self.reports = self.stdout = self.stderr = -1

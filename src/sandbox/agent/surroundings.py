@@ -8,7 +8,7 @@ import re
 import sys
 from contextlib import suppress
 
-from .bounds import OUTPUT_BLOCK, SHARES
+from .bounds import OUTPUT_BLOCK, SHARES, STDERR_FD, STDIN_FD, STDOUT_FD
 
 
 def program_environment(container: dict[str, str], workspace: str) -> dict[str, str]:
@@ -45,6 +45,12 @@ class Printed(_io.TextIOWrapper):
 
     left = SHARES['stdout']
 
+    def begin(self) -> None:
+        """Has its share again, for another execution."""
+        self.left = SHARES['stdout']
+        if not self.line_buffering:
+            self.reconfigure(line_buffering=True)
+
     def write(self, text: str) -> int:
         self.left -= len(text)
         if self.left < 0 and self.line_buffering:
@@ -56,3 +62,34 @@ def open_streams() -> None:
     sys.stdin = sys.__stdin__ = open(0, encoding='utf-8', closefd=False)
     sys.stdout = sys.__stdout__ = Printed(open(1, 'wb', OUTPUT_BLOCK, closefd=False), 'utf-8', line_buffering=True)
     sys.stderr = sys.__stderr__ = open(2, 'w', 1, encoding='utf-8', errors='backslashreplace', closefd=False)
+
+
+class Streams:
+    """Standard streams in a session: they stay, but for what the program has closed or put in their place."""
+
+    def __init__(self) -> None:
+        self.stdin, self.stdout, self.stderr = sys.stdin, sys.stdout, sys.stderr
+        self.had_input = True
+
+    def renew(self, stdin: int | None) -> None:
+        """Makes the three descriptors and the three streams those of an execution. Without stdin, it is at its end."""
+        os.dup2(STDOUT_FD, 1)
+        os.dup2(STDERR_FD, 2)
+        os.dup2(STDIN_FD if stdin is None else stdin, 0)
+        if stdin is not None:
+            os.close(stdin)
+        if stdin is not None or self.had_input or self.stdin.closed:
+            self.stdin = open(0, encoding='utf-8', closefd=False)
+        self.had_input = stdin is not None
+        if self.stdout.closed or self.stderr.closed:
+            open_streams()
+            self.stdout, self.stderr = sys.stdout, sys.stderr
+        self.stdout.begin()
+        sys.stdin = sys.__stdin__ = self.stdin
+        sys.stdout = sys.__stdout__ = self.stdout
+        sys.stderr = sys.__stderr__ = self.stderr
+
+    def flush(self) -> None:
+        for stream in (sys.stdout, sys.stderr, self.stdout, self.stderr):
+            with suppress(BaseException):
+                stream.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import resource
 import signal
 import sys
 import traceback
@@ -13,6 +12,7 @@ from .bounds import FORM_LIMIT
 from .forms import forms, safe_text, show_figures, tell_forms
 from .intact import restore
 from .kernel import write_all
+from .limits import lift_memory
 from .lines import clip
 from .reports import report
 
@@ -25,18 +25,21 @@ def conclude(value, error: BaseException | None, program: str) -> int:
     """Tells value, figures and error, and returns the exit code."""
     restore()
     if isinstance(error, MemoryError):
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        lift_memory()
     try:
-        if value is not None:
-            tell_forms(forms(value))
-        show_figures()
+        tell_value(value)
     except BaseException as raised:
         error = error or raised
     try:
         return tell_end(error, program)
     except BaseException:
         return 1  # the program has broken what it takes to tell its error
+
+
+def tell_value(value) -> None:
+    if value is not None:
+        tell_forms(forms(value))
+    show_figures()
 
 
 def tell_end(error: BaseException | None, program: str) -> int:

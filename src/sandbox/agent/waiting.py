@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import gc
 import importlib
-import json
 import os
-import resource
 import signal
 import site
 import sys
 from contextlib import suppress
 
-from .bounds import LIMITS
 from .forms import PyplotFinder
 from .intact import keep_intact
+from .interpreter import serve_session
 from .kernel import LIBC, PR_SET_DUMPABLE, PR_SET_PDEATHSIG
+from .limits import limit_resources
 from .namespaces import enter_namespaces
+from .orders import Orders
+from .packages import install
 from .program import perform
 from .python import compile_program
 from .reports import report, used_by_now
@@ -43,14 +44,15 @@ def live_as_runner(workspace: str, preload: list[str], gvisor: bool) -> None:
     os.chdir(workspace)
     folder = os.open('.', os.O_RDONLY | os.O_DIRECTORY)
     report(ready=used_by_now()['processorSeconds'])
-    order = b''
-    while not order.endswith(b'\n'):
-        data = os.read(0, 64 * 1024)
-        if not data:
-            os._exit(0)  # the agent has ended
-        order += data
+    orders = Orders(0)
+    order = orders.next()
     try:
-        perform(json.loads(order), workspace, folder, present)
+        if order.get('kind') == 'session':
+            serve_session(order, orders, workspace, present)
+        elif order.get('kind') == 'install':
+            install(order, workspace, present)
+        else:
+            perform(order, workspace, folder, present)
     finally:
         os._exit(1)
 
@@ -80,13 +82,3 @@ def hide_agent() -> None:
     sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, '__module__', '') != '__main__']
     for name in [name for name in sys.modules if name.partition('.')[0] == __package__]:
         del sys.modules[name]
-
-
-def limit_resources() -> int:
-    """Sets the limits that are the same for every program, and returns the address space that is in use."""
-    for kind, most in LIMITS.items():
-        hard = resource.getrlimit(kind)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (most, most))
-    with open('/proc/self/statm') as file:
-        return int(file.read().split()[0]) * resource.getpagesize()

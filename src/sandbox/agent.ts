@@ -1,9 +1,14 @@
-/** How the agent gets into a sandbox: in the command line of its container, independently of the image. */
+/** How the agent gets into a sandbox, and how its bridge is reached: in command lines, independently of the image. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { deflateRawSync } from 'node:zlib';
 
+const FOLDER = new URL('./agent/', import.meta.url);
+/** Programs of their own beside the agent's modules. */
 const BOOTSTRAP = 'bootstrap.py';
+const CONNECT = 'connect.py';
+/** The abstract socket that the agent of a session listens on. */
+const BRIDGE = 'coderun-agent';
 const PACKAGE = 'agent';
 
 /** The agent: Python modules by name, and what becomes of them. */
@@ -28,10 +33,13 @@ export const agentCommand = ({ bootstrap, modules }: AgentSource): string[] => [
 
 /** The agent's source, which lies beside this file and beside the bundle. */
 export function agentSource(): AgentSource {
-  const folder = new URL('./agent/', import.meta.url);
-  const names = readdirSync(folder).filter((name) => name.endsWith('.py'));
-  const source = (name: string) => readFileSync(new URL(name, folder), 'utf8');
+  const names = readdirSync(FOLDER).filter((name) => name.endsWith('.py'));
   const moduleName = (name: string) => `${PACKAGE}.${name.slice(0, -'.py'.length)}`;
-  const modules = names.filter((name) => name !== BOOTSTRAP).map((name) => [moduleName(name), source(name)]);
+  const modules = names.filter((name) => name !== BOOTSTRAP && name !== CONNECT).map((name) => [moduleName(name), source(name)]);
   return { bootstrap: source(BOOTSTRAP), modules: { [PACKAGE]: '', ...Object.fromEntries(modules) } };
 }
+
+/** The command that a process in the sandbox runs to speak bridge-protocol.ts over its standard input and output. */
+export const bridgeCommand = (name = BRIDGE): string[] => ['python3', '-I', '-S', '-c', source(CONNECT), name];
+
+const source = (name: string): string => readFileSync(new URL(name, FOLDER), 'utf8');

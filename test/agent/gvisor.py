@@ -61,6 +61,10 @@ class Sandbox:
             'linux': {'namespaces': [{'type': kind} for kind in ('pid', 'ipc', 'uts', 'mount', 'network')]},
         }
 
+    def exec(self, arguments: list[str]) -> list[str]:
+        """The command of another process in the sandbox, as a container runtime starts one."""
+        return [*self.runsc, 'exec', '-user', '65534:65534', self.id, *arguments]
+
     def close(self) -> None:
         subprocess.run([*self.runsc, 'delete', '--force', self.id], capture_output=True)
         # runsc leaves an empty network namespace mounted there.

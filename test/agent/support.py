@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 import unittest
+import uuid
 import zlib
 
 import gvisor
@@ -28,9 +30,12 @@ WORKSPACE_BYTES = 64 * MIB
 ANSWER_WITHIN = 20.0
 
 
+PROGRAMS = ('bootstrap.py', 'connect.py')
+
+
 def agent_command() -> list[str]:
     """As agentCommand() in src/sandbox/agent.ts makes it."""
-    files = {f'agent.{path.stem}': path.read_text() for path in SOURCE.glob('*.py') if path.stem != 'bootstrap'}
+    files = {f'agent.{path.stem}': path.read_text() for path in SOURCE.glob('*.py') if path.name not in PROGRAMS}
     packer = zlib.compressobj(9, wbits=-15)
     packed = packer.compress(json.dumps({'agent': '', **files}).encode()) + packer.flush()
     return [PYTHON, '-I', '-S', '-c', (SOURCE / 'bootstrap.py').read_text(), base64.b64encode(packed).decode()]
@@ -74,6 +79,7 @@ class Agent:
 
     def __init__(self, preload: str = '', environment: dict | None = None) -> None:
         self.buffer = b''
+        self.bridge_name = f'agent-{uuid.uuid4().hex}'
         self.folder = tempfile.mkdtemp(prefix='agent-')
         self.workspace = '/workspace' if gvisor.RUNSC else f'{self.folder}/workspace'
         command = agent_command()
@@ -82,6 +88,7 @@ class Agent:
             'TMPDIR': f'{self.workspace}/.tmp',
             'CODERUN_WORKSPACE': self.workspace,
             'CODERUN_PRELOAD': preload,
+            'CODERUN_BRIDGE': self.bridge_name,
             **(environment or {}),
         }
         user = {}
@@ -156,8 +163,145 @@ class Agent:
         return self.process.stderr.read().decode()
 
 
+def open_order(**fields) -> dict:
+    return {'open': {'id': 'session-1', 'epoch': 1, 'memoryBytes': 512 * MIB, **fields}}
+
+
+class Bridge:
+    """A client of the agent's bridge, as the gateway is one. What the events of a request say is an Answer."""
+
+    def __init__(self, agent: Agent) -> None:
+        command = [PYTHON, '-I', '-S', '-c', (SOURCE / 'connect.py').read_text(), agent.bridge_name]
+        if gvisor.RUNSC:
+            command = agent.sandbox.exec(command)
+        self.process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.buffer = bytearray()
+        self.events: list[dict] = []
+        self.count = 0
+
+    def __enter__(self) -> Bridge:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for stream in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):
+                stream.close()
+        self.process.wait(10)
+
+    def send_bytes(self, data: bytes) -> None:
+        data = memoryview(data)
+        while data:
+            data = data[self.process.stdin.write(data) :]
+
+    def send(self, name: str, **fields) -> str:
+        """Sends a request, and returns its id."""
+        self.count += 1
+        request = f'r{self.count}'
+        self.send_as(request, name, **fields)
+        return request
+
+    def send_as(self, request: str, name: str, **fields) -> None:
+        self.send_bytes(json.dumps({'id': request, name: fields}).encode() + b'\n')
+
+    def event(self, within: float = ANSWER_WITHIN) -> dict | None:
+        """The next event, whatever its request. None at the end of the connection."""
+        until = time.monotonic() + within
+        while b'\n' not in self.buffer:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, until - time.monotonic()))
+            if not ready:
+                raise AssertionError('the bridge said nothing in time')
+            data = os.read(self.process.stdout.fileno(), MIB)
+            if not data:
+                return None
+            self.buffer += data
+        line, _, rest = self.buffer.partition(b'\n')
+        self.buffer = rest
+        return json.loads(line.decode('utf-8', 'strict'))
+
+    def answer(self, request: str, within: float = ANSWER_WITHIN) -> Answer:
+        """The events of the request up to its last. Those of other requests are kept for later."""
+        mine = [event for event in self.events if event['id'] == request]
+        self.events = [event for event in self.events if event['id'] != request]
+        while not mine or not {'done', 'failed'} & mine[-1].keys():
+            event = self.event(within)
+            if event is None:
+                raise AssertionError('the bridge ended')
+            (mine if event['id'] == request else self.events).append(event)
+        return Answer(mine)
+
+    def ask(self, name: str, within: float = ANSWER_WITHIN, **fields) -> Answer:
+        return self.answer(self.send(name, **fields), within)
+
+    def run(self, code: str, language: str = 'python', **fields) -> Answer:
+        return self.ask('execute', code=code, language=language, **{'timeoutSeconds': 10, **fields})
+
+    def start(self, code: str, language: str = 'python', **fields) -> str:
+        return self.send('execute', code=code, language=language, **{'timeoutSeconds': 10, **fields})
+
+    def upload(self, path: str, content: bytes, size: int = 192 * 1024) -> Answer:
+        request = self.send('writeFile', path=path, bytes=len(content))
+        first = self.event()
+        if 'failed' in first:
+            return Answer([first])
+        pieces = [content[start : start + size] for start in range(0, len(content), size)] or [b'']
+        for number, piece in enumerate(pieces):
+            last = number == len(pieces) - 1
+            self.send_as(request, 'chunk', contentBase64=encoded(piece), last=last)
+        return self.answer(request)
+
+
+class Answer(Outcome):
+    def __init__(self, events: list[dict]) -> None:
+        super().__init__(events, None)
+        self.done = events[-1].get('done')
+        self.failed = events[-1].get('failed')
+        self.exit = (self.done or {}).get('exit')
+        self.content = b''.join(base64.b64decode(e['chunk']['contentBase64']) for e in events if 'chunk' in e)
+
+    @property
+    def text(self) -> str | None:
+        """The last result in plain text."""
+        return self.results[-1]['text/plain'] if self.results else None
+
+    @property
+    def kept(self) -> bool:
+        return self.exit['session']['stateKept']
+
+
 on_the_host = unittest.skipIf(gvisor.RUNSC, 'looks at the agent from the host')
 in_gvisor = unittest.skipUnless(gvisor.RUNSC, 'needs gVisor: AGENT_RUNSC')
+
+
+class SessionTest(unittest.TestCase):
+    """Each test has a session of its own, and a client."""
+
+    agent_options: dict = {}
+    order: dict = {}
+
+    def setUp(self) -> None:
+        self.agent = Agent(**self.agent_options)
+        self.addCleanup(self.agent.__exit__)
+        self.agent.send(open_order(**self.order))
+        self.assertEqual(self.agent.event()['opened']['cause'], None)
+        self.bridge = self.connect()
+
+    def connect(self) -> Bridge:
+        bridge = Bridge(self.agent)
+        self.addCleanup(bridge.close)
+        return bridge
+
+    def run_code(self, code: str, language: str = 'python', **fields) -> Answer:
+        return self.bridge.run(code, language, **fields)
+
+    def assert_lives(self) -> None:
+        """A hostile program has spoilt nothing of this: another client, and an interpreter that it did not have."""
+        with Bridge(self.agent) as other:
+            self.assertEqual(other.run('1 + 1', context='untouched').text, '2')
+            self.assertEqual(other.ask('listFiles', path='').failed, None)
+        self.assertEqual(self.agent.hello()['session']['state'], 'open')
 
 
 class AgentTest(unittest.TestCase):

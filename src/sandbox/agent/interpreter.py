@@ -23,7 +23,7 @@ from .kernel import memory_file
 from .limits import lift_memory, limit_memory, lower_memory
 from .orders import Orders
 from .packages import use_packages
-from .python import CO_COROUTINE, VALUE, compile_program
+from .python import CO_COROUTINE, VALUE, compile_program, remember_source
 from .reports import report, used_by_now
 from .shell import serve_shell
 from .surroundings import Streams
@@ -107,7 +107,7 @@ class Interpreter:
 
     def _remember(self, file: str, source: str) -> None:
         """Keeps the source for tracebacks, and lets the oldest go."""
-        linecache.cache[file] = len(source), None, source.splitlines(True), file
+        remember_source(file, source)
         self.sources.append((file, len(source)))
         while len(self.sources) > 1 and sum(size for _, size in self.sources) > KEPT_SOURCES:
             linecache.cache.pop(self.sources.popleft()[0], None)

@@ -22,7 +22,7 @@ def run_python(order: dict, program: str):
     sys.argv = [program, *order['args']]
     sys.path.insert(0, os.path.dirname(program))
     source = order['code']
-    linecache.cache[program] = len(source), None, source.splitlines(True), program
+    remember_source(program, source)
     names = vars(module)
     code = compile_program(source, program)
     outcome = eval(code, names)
@@ -31,6 +31,11 @@ def run_python(order: dict, program: str):
 
         asyncio.run(outcome)
     return names.pop(VALUE, None)
+
+
+def remember_source(file: str, source: str) -> None:
+    """Keeps the lines for tracebacks. Each ends in a newline, which the marks below a line count on."""
+    linecache.cache[file] = len(source), None, [f'{line}\n' for line in source.splitlines()], file
 
 
 def compile_program(source: str, program: str) -> types.CodeType:

@@ -1,0 +1,30 @@
+"""Copies standard input to the agent's bridge and the bridge to standard output, until either ends.
+
+A program of its own, which a container runtime starts in the sandbox; the name of the bridge is its argument.
+"""
+
+import _socket
+import os
+import select
+import sys
+
+bridge = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+try:
+    bridge.connect('\0' + sys.argv[1])
+except OSError as error:
+    sys.exit(f'the agent serves no bridge: {error.strerror}')
+bridge.setblocking(False)
+os.set_blocking(1, False)
+waiting = {bridge.fileno(): b'', 1: b''}  # what each end has still to be given
+sources = {bridge.fileno(): 0, 1: bridge.fileno()}
+while True:
+    empty = [end for end in waiting if not waiting[end]]
+    full = [end for end in waiting if waiting[end]]
+    readable, writable, _ = select.select([sources[end] for end in empty], full, [])
+    for end in writable:
+        waiting[end] = waiting[end][os.write(end, waiting[end]) :]
+    for end in empty:
+        if sources[end] in readable:
+            waiting[end] = os.read(sources[end], 1 << 18)
+            if not waiting[end]:
+                sys.exit()

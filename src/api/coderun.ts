@@ -107,7 +107,10 @@ export const codeRunFields = {
   sessionRef: z
     .strictObject({ name: ObjectName.describe('Name of a ReplSession in the same namespace.') })
     .optional()
-    .describe('Runs the program inside this ReplSession instead of a sandbox of its own.'),
+    .describe(
+      'Runs the program inside this ReplSession instead of a sandbox of its own, after those that came before it. ' +
+        'className, resources and packages are then left out.',
+    ),
   ttlSecondsAfterFinished: z
     .int()
     .min(0)
@@ -120,10 +123,27 @@ export const codeRunFields = {
   }).describe('Set to true to cancel the run; it cannot be set back.'),
 };
 
-export const CodeRunSpec = withRule(
+const WithCode = withRule(
   z.strictObject(codeRunFields),
   { rule: 'has(self.code) != has(self.codeFrom)', message: 'set exactly one of code and codeFrom' },
   (spec) => (spec.code === undefined) !== (spec.codeFrom === undefined),
+);
+
+/** What a session has been given for all of its executions. */
+const GIVEN_BY_SESSION = ['className', 'resources', 'packages'] as const;
+
+/** One rule a field, so that the error names the field. */
+export const CodeRunSpec = GIVEN_BY_SESSION.reduce(
+  (schema, field) =>
+    withRule(
+      schema,
+      {
+        rule: `!has(self.sessionRef) || !has(self.${field})`,
+        message: `${field} is the session's to say; leave it out beside sessionRef`,
+      },
+      (spec) => spec.sessionRef === undefined || spec[field] === undefined,
+    ),
+  WithCode,
 );
 
 const counter = z.int().min(0);

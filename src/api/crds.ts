@@ -3,7 +3,8 @@
 import { CodeBatchResult, CodeBatchSpec } from './codebatch.ts';
 import { CodeRunResult, CodeRunSpec } from './coderun.ts';
 import { customResourceDefinition, type PrinterColumn } from './crd.ts';
-import { CODE_BATCHES, CODE_RUNS, SANDBOX_CLASSES, SANDBOX_POOLS } from './group.ts';
+import { CODE_BATCHES, CODE_RUNS, REPL_SESSIONS, SANDBOX_CLASSES, SANDBOX_POOLS } from './group.ts';
+import { ReplSessionResult, ReplSessionSpec } from './replsession.ts';
 import { SandboxClassSpec } from './sandboxclass.ts';
 import { SandboxPoolResult, SandboxPoolSpec } from './sandboxpool.ts';
 
@@ -14,7 +15,36 @@ const AGE: PrinterColumn = {
   description: 'Time since the creation.',
 };
 
-const succeeded = (field: 'status' | 'reason'): string => `.status.conditions[?(@.type=="Succeeded")].${field}`;
+const conditionPath = (type: string) => (field: 'status' | 'reason') =>
+  `.status.conditions[?(@.type=="${type}")].${field}`;
+const succeeded = conditionPath('Succeeded');
+const ready = conditionPath('Ready');
+
+const POD: PrinterColumn = {
+  name: 'Pod',
+  type: 'string',
+  jsonPath: '.status.sandbox.podName',
+  description: 'Sandbox pod.',
+  priority: 1,
+};
+
+const NODE: PrinterColumn = {
+  name: 'Node',
+  type: 'string',
+  jsonPath: '.status.sandbox.nodeName',
+  description: 'Node of the sandbox pod.',
+  priority: 1,
+};
+/** By which a claim is found. */
+const POD_UID = '.status.sandbox.podUID';
+
+const WARM: PrinterColumn = {
+  name: 'Warm',
+  type: 'boolean',
+  jsonPath: '.status.sandbox.warm',
+  description: 'Whether the sandbox had waited in a pool.',
+  priority: 1,
+};
 
 /** File name (without suffix) → CustomResourceDefinition. */
 export const crds = (): Record<string, object> => ({
@@ -25,7 +55,7 @@ export const crds = (): Record<string, object> => ({
     spec: CodeRunSpec,
     status: CodeRunResult,
     mutable: ['cancelled'],
-    selectable: ['.status.sandbox.podUID'],
+    selectable: [POD_UID],
     columns: [
       {
         name: 'Succeeded',
@@ -42,27 +72,34 @@ export const crds = (): Record<string, object> => ({
         description: 'How long the program ran, in milliseconds.',
       },
       AGE,
+      POD,
+      NODE,
+      WARM,
+    ],
+  }),
+  replsessions: customResourceDefinition({
+    type: REPL_SESSIONS,
+    shortName: 'rsess',
+    description: 'A sandbox that keeps variables, files and packages from one execution to the next, until it expires.',
+    spec: ReplSessionSpec,
+    status: ReplSessionResult,
+    mutable: ['terminated'],
+    selectable: [POD_UID],
+    columns: [
+      { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether it takes executions.' },
+      { name: 'Reason', type: 'string', jsonPath: ready('reason'), description: 'Why.' },
+      { name: 'Executions', type: 'integer', jsonPath: '.status.executions', description: 'Executions so far.' },
       {
-        name: 'Pod',
+        name: 'Expires',
+        // kubectl shows a time of the type date as an age, and one that is to come as invalid.
         type: 'string',
-        jsonPath: '.status.sandbox.podName',
-        description: 'Sandbox pod of the run.',
-        priority: 1,
+        jsonPath: '.status.expiresAt',
+        description: 'When it will be ended, unless it is used before.',
       },
-      {
-        name: 'Node',
-        type: 'string',
-        jsonPath: '.status.sandbox.nodeName',
-        description: 'Node of the sandbox pod.',
-        priority: 1,
-      },
-      {
-        name: 'Warm',
-        type: 'boolean',
-        jsonPath: '.status.sandbox.warm',
-        description: 'Whether the sandbox had waited in a pool.',
-        priority: 1,
-      },
+      AGE,
+      POD,
+      NODE,
+      WARM,
     ],
   }),
   codebatches: customResourceDefinition({
@@ -120,7 +157,7 @@ export const crds = (): Record<string, object> => ({
       {
         name: 'Reason',
         type: 'string',
-        jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
+        jsonPath: ready('reason'),
         description: 'Why it is or is not ready.',
         priority: 1,
       },

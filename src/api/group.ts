@@ -23,6 +23,7 @@ const ours = (kind: string, plural: string, namespaced: boolean): ResourceType =
 
 export const CODE_RUNS = ours('CodeRun', 'coderuns', true);
 export const CODE_BATCHES = ours('CodeBatch', 'codebatches', true);
+export const REPL_SESSIONS = ours('ReplSession', 'replsessions', true);
 export const SANDBOX_POOLS = ours('SandboxPool', 'sandboxpools', true);
 export const SANDBOX_CLASSES = ours('SandboxClass', 'sandboxclasses', false);
 
@@ -37,6 +38,8 @@ export const LABEL_SANDBOX = `${GROUP}/sandbox`;
 export const LABEL_CLASS = `${GROUP}/class`;
 /** On a sandbox pod: the UID of the CodeRun that it runs. */
 export const LABEL_RUN = `${GROUP}/run-uid`;
+/** On a sandbox pod: the UID of the ReplSession that it holds. */
+export const LABEL_SESSION = `${GROUP}/session-uid`;
 /** On a sandbox pod that waits or waited in a pool: the name of the pool, shortened to a label's length. */
 export const LABEL_POOL = `${GROUP}/pool`;
 /** On a sandbox pod of a pool: the generation of the class that it was made by. */

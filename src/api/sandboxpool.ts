@@ -21,7 +21,9 @@ const count = z.int().min(0);
 export const SandboxPoolResult = z.strictObject({
   replicas: count.optional().describe('Sandboxes of the pool that are not claimed, ready or starting.'),
   ready: count.optional().describe('Sandboxes that wait, their agent reached.'),
-  claimed: count.optional().describe('Sandboxes of the pool that are claimed by a run, and still there.'),
+  claimed: count
+    .optional()
+    .describe('Sandboxes of the pool that a run or a session has claimed, and that are still there.'),
   selector: z.string().max(512).optional().describe('Label selector of the waiting sandboxes, for autoscalers.'),
 });
 

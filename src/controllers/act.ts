@@ -2,18 +2,13 @@
 
 import type { CodeRun } from '../api/coderun.ts';
 import { CODE_RUNS } from '../api/group.ts';
-import type { NewPod, Pod } from '../api/object.ts';
 import type { Action } from '../core/plan.ts';
 import { CONTAINER } from '../core/pod.ts';
-import { isAlreadyExists } from '../kube/error.ts';
-import { PODS } from '../kube/resources.ts';
 import { JOURNAL_READ_BYTES, readJournal } from '../sandbox/journal.ts';
-import type { TranscriptLimits } from '../sandbox/transcript.ts';
 import type { CodeRunDeps } from './coderun.ts';
 import { ignoreGone } from './gone.ts';
 import type { RunMemory } from './memory.ts';
-import { ensureNetworkPolicies } from './network.ts';
-import { refusalOf } from './refusal.ts';
+import { adoptPod, createPod, deletePod, openChannel } from './pods.ts';
 
 type Act<T extends Action['type']> = (
   deps: CodeRunDeps,
@@ -24,27 +19,24 @@ type Act<T extends Action['type']> = (
 ) => Promise<void>;
 
 const ACTS: { [T in Action['type']]: Act<T> } = {
-  createPod: (deps, key, run, memory, { pod }) => createPod(deps, key, run, memory, pod),
-  openChannel: async ({ channels, wakePod, epoch }, _key, _run, _memory, { pod, limits }) =>
-    channels.open({
-      podUID: pod.metadata.uid,
-      namespace: pod.metadata.namespace ?? '',
-      podName: pod.metadata.name,
-      limits,
-      epoch,
-      onChange: () => wakePod(pod),
-    }),
-  execute: ({ channels }, _key, _run, _memory, { podUID, command }) => channels.send(podUID, command),
+  createPod: async (deps, key, run, memory, { pod }) => {
+    if (await createPod(deps, run, memory, pod)) deps.wake(key);
+  },
+  openChannel: async (deps, _key, _run, _memory, { pod, limits }) => openChannel(deps, pod, limits),
+  execute: ({ channels }, _key, { spec }, memory, { podUID, command, again = false }) => {
+    if (spec.sessionRef) memory.executedIn = podUID;
+    return channels.send(podUID, command, { again });
+  },
   interrupt: ({ channels, epoch }, _key, _run, _memory, { podUID, runUID }) =>
     channels.send(podUID, { interrupt: { id: runUID, epoch } }),
   closeChannel: async ({ channels }, _key, _run, _memory, { podUID }) => channels.close(podUID),
-  readJournal: (deps, key, run, memory, { pod, limits }) => collectJournal(deps, key, run, memory, pod, limits),
-  adoptPod: async ({ kube, stores }, _key, run, _memory, { name, patch }) => {
-    const adopted = await kube.patch<Pod>(PODS, run.metadata.namespace, name, patch, { strategy: 'merge' });
-    stores.pods.upsert(adopted);
+  forgetExecution: async ({ channels }, _key, { metadata }, memory, { podUID }) => {
+    memory.executedIn = undefined;
+    channels.forget(podUID, metadata.uid);
   },
-  deletePod: async ({ kube }, _key, run, _memory, { name, uid }) =>
-    kube.delete(PODS, run.metadata.namespace, name, { uid, gracePeriodSeconds: 0 }).catch(ignoreGone),
+  readJournal: collectJournal,
+  adoptPod: (deps, _key, { metadata }, _memory, { name, patch }) => adoptPod(deps, metadata.namespace, name, patch),
+  deletePod: (deps, _key, { metadata }, _memory, { name, uid }) => deletePod(deps, metadata.namespace, name, uid),
   deleteRun: async ({ kube }, _key, { metadata }) =>
     kube
       .delete(CODE_RUNS, metadata.namespace, metadata.name, { uid: metadata.uid, propagationPolicy: 'Background' })
@@ -63,22 +55,6 @@ export async function act<T extends Action['type']>(
   await (ACTS[action.type as T] as Act<T>)(deps, key, run, memory, action);
 }
 
-async function createPod(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory, pod: NewPod): Promise<void> {
-  const { kube, stores, clock, events, wake } = deps;
-  try {
-    await ensureNetworkPolicies(kube, stores.policies, pod.metadata.namespace);
-    stores.pods.upsert(await kube.create<Pod>(PODS, pod));
-    memory.refusedPod = undefined;
-    events.record(run, 'Normal', 'SandboxCreated', `Created the sandbox pod ${pod.metadata.name}.`);
-  } catch (error) {
-    // The watch will show it; whether it is this run's own is checked before it is used.
-    if (isAlreadyExists(error)) return;
-    memory.refusedPod = refusalOf(error, memory.creationFailures++, clock.now());
-    if (!memory.refusedPod) throw error;
-  }
-  wake(key);
-}
-
 const JOURNAL_ATTEMPTS = 4;
 
 async function collectJournal(
@@ -86,10 +62,9 @@ async function collectJournal(
   key: string,
   run: CodeRun,
   memory: RunMemory,
-  pod: Pod,
-  limits: TranscriptLimits,
+  { pod, limits, since }: Extract<Action, { type: 'readJournal' }>,
 ): Promise<void> {
-  const options = { container: CONTAINER, limitBytes: JOURNAL_READ_BYTES };
+  const options = { container: CONTAINER, limitBytes: JOURNAL_READ_BYTES, ...(since && { sinceTime: since }) };
   try {
     const log = kube.readLog(pod.metadata.namespace ?? '', pod.metadata.name, options);
     memory.journal = await readJournal(log, run.metadata.uid, limits);

@@ -1,20 +1,39 @@
-/** How many runs may be starting at once, and how many of a namespace may hold a sandbox: the others wait in turn. */
+/** How many sandboxes may be starting at once, and how many a namespace may hold: whoever wants one more waits in turn. */
 
 import type { CodeRun } from '../api/coderun.ts';
 import { REASONS, type Reason } from '../api/reasons.ts';
+import type { ReplSession } from '../api/replsession.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
+import { SESSION_REASONS, type SessionReason } from '../api/session-reasons.ts';
 import { reasonOf } from '../core/coderun.ts';
+import { sessionReasonOf } from '../core/session-status.ts';
 import { joinKey, keyOf, splitKey } from '../runtime/keys.ts';
 
 export interface AdmissionOptions {
-  /** Runs without a sandbox that waits for them, which may be starting at once. */
+  /** Runs and sessions without a sandbox that waits for them, which may be starting at once. */
   maxStarting: number;
-  /** Every run there is, at the first question: what a leader before us has admitted is held. */
+  /** Every run and session there is, at the first question: what a leader before us has admitted is held. */
   runs: () => CodeRun[];
+  sessions: () => ReplSession[];
+  /** Has the run of that key looked at again, or the session of that `sessionPlace`. */
   wake: (key: string) => void;
 }
 
-/** A run that holds a place: of a namespace and class, and of those that are starting until it runs. */
+const SESSION_MARK = '~';
+
+/** The key of a session among those of runs: no object's name begins like that. */
+export function sessionPlace(key: string): string {
+  const { namespace, name } = splitKey(key);
+  return joinKey(namespace, SESSION_MARK + name);
+}
+
+/** The key of the session whose place it is; undefined for one of a run. */
+export function sessionAt(place: string): string | undefined {
+  const { namespace, name } = splitKey(place);
+  return name.startsWith(SESSION_MARK) ? joinKey(namespace, name.slice(SESSION_MARK.length)) : undefined;
+}
+
+/** Whoever holds a place: of a namespace and class, and of those that are starting until it runs. */
 interface Place {
   group: string;
   isStarting: boolean;
@@ -30,7 +49,7 @@ export class Admission {
     this.#options = options;
   }
 
-  /** Runs that wait for a place. */
+  /** Runs and sessions that wait for a place. */
   get queued(): number {
     return [...this.#queues.values()].reduce((sum, { size }) => sum + size, 0);
   }
@@ -60,14 +79,16 @@ export class Admission {
 
   /** What has become of the run: one that runs is starting no more, one that has ended holds no place. */
   follow(key: string, reason: Reason | undefined): void {
-    const place = this.#held().get(key);
     const state = reason && REASONS[reason].state;
-    if (state === 'running' && place?.isStarting) place.isStarting = false;
-    else if (state === 'succeeded' || state === 'failed' || reason === undefined) {
-      this.#leaveQueue(key);
-      if (!this.#held().delete(key)) return;
-    } else return;
-    this.wakeNext();
+    if (state === 'running') this.#started(key);
+    else if (state === 'succeeded' || state === 'failed' || state === undefined) this.#ended(key);
+  }
+
+  /** What has become of the session of that key. */
+  followSession(key: string, reason: SessionReason | undefined): void {
+    const state = reason && SESSION_REASONS[reason].state;
+    if (state === 'ready') this.#started(sessionPlace(key));
+    else if (state === 'ended' || state === undefined) this.#ended(sessionPlace(key));
   }
 
   /** The first of each namespace looks again; the others have their turn when a place is free once more. */
@@ -83,8 +104,21 @@ export class Admission {
     for (const key of [...(this.#queues.get(namespace) ?? [])].slice(0, count)) this.#options.wake(key);
   }
 
+  #started(key: string): void {
+    const place = this.#held().get(key);
+    if (!place?.isStarting) return;
+    place.isStarting = false;
+    this.wakeNext();
+  }
+
+  #ended(key: string): void {
+    this.#leaveQueue(key);
+    if (this.#held().delete(key)) this.wakeNext();
+  }
+
   #held(): Map<string, Place> {
-    this.#places ??= new Map(this.#options.runs().flatMap((run) => placeOf(run) ?? []));
+    const { runs, sessions } = this.#options;
+    this.#places ??= new Map([...runs().flatMap(placeOfRun), ...sessions().flatMap(placeOfSession)]);
     return this.#places;
   }
 
@@ -105,10 +139,17 @@ export class Admission {
 
 const groupOf = (key: string, className: string): string => joinKey(splitKey(key).namespace, className);
 
-function placeOf(run: CodeRun): [string, Place][] | undefined {
+function placeOfRun(run: CodeRun): [string, Place][] {
   const reason = reasonOf(run);
   const state = reason && REASONS[reason].state;
-  if (state !== 'starting' && state !== 'running') return undefined;
+  if (run.spec.sessionRef || (state !== 'starting' && state !== 'running')) return [];
   const key = keyOf(run);
   return [[key, { group: groupOf(key, run.spec.className ?? ''), isStarting: state === 'starting' }]];
+}
+
+function placeOfSession(session: ReplSession): [string, Place][] {
+  const reason = sessionReasonOf(session);
+  if (reason !== 'Starting' && reason !== 'Ready') return [];
+  const key = sessionPlace(keyOf(session));
+  return [[key, { group: groupOf(key, session.spec.className ?? ''), isStarting: reason === 'Starting' }]];
 }

@@ -6,9 +6,7 @@ import { CODE_RUNS } from '../api/group.ts';
 import type { Pod } from '../api/object.ts';
 import { planCodeRun, reasonOf } from '../core/coderun.ts';
 import type { PlanSettings } from '../core/plan.ts';
-import { isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
-import { PODS } from '../kube/resources.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Channels } from '../sandbox/channels.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -17,7 +15,9 @@ import { act } from './act.ts';
 import type { Admission } from './admission.ts';
 import type { EventRecorder } from './events.ts';
 import { gather } from './gather.ts';
+import { interruptDeleted } from './in-session.ts';
 import { Memory, type RunMemory } from './memory.ts';
+import { deleteOrphans, ownerKeyOf } from './pods.ts';
 import type { Stores } from './stores.ts';
 import { observeTransition } from './transitions.ts';
 import type { WaitingSandboxes } from './waiting.ts';
@@ -45,19 +45,21 @@ export interface CodeRunDeps {
 /** The index of the pods' store that finds pods by the key of the CodeRun that owns them. */
 export const PODS_BY_RUN = 'run';
 
-export const runKeyOf = (pod: Pod): string | undefined => {
-  const owner = pod.metadata.ownerReferences?.find(({ kind, controller }) => kind === 'CodeRun' && controller);
-  return owner && `${pod.metadata.namespace}/${owner.name}`;
-};
+export const runKeyOf = (pod: Pod): string | undefined => ownerKeyOf('CodeRun', pod);
 
 /** Reconciles one CodeRun at a time a key. Throws where the API server refuses; the queue tries again. */
 export function codeRunReconciler(deps: CodeRunDeps): (key: string) => Promise<{ after?: number }> {
-  const memory = new Memory();
+  const memory = new Memory<RunMemory>((common) => ({
+    ...common,
+    journal: undefined,
+    journalFailures: 0,
+    executedIn: undefined,
+  }));
   return async (key) => {
     const run = deps.stores.runs.get(key);
-    await deleteOrphans(deps, key, run);
+    await deleteOrphans(deps, CODE_RUNS, deps.stores.pods.by(PODS_BY_RUN, key), run);
+    await interruptDeleted(deps, memory.forget(key, run?.metadata.uid));
     if (!run) {
-      memory.forget(key);
       deps.admission.follow(key, undefined);
       return {};
     }
@@ -90,30 +92,4 @@ async function writeStatus(deps: CodeRunDeps, run: CodeRun, status: NonNullable<
   deps.stores.runs.upsert(written);
   observeTransition(deps, run, written);
   return written;
-}
-
-/** Pods whose CodeRun is gone, or whose name has passed to another CodeRun. The watches may lag, so the server is asked. */
-async function deleteOrphans({ kube, stores, channels, log }: CodeRunDeps, key: string, run: CodeRun | undefined) {
-  for (const pod of stores.pods.by(PODS_BY_RUN, key)) {
-    const { name, namespace, uid, ownerReferences } = pod.metadata;
-    const owner = ownerReferences?.find(({ kind }) => kind === 'CodeRun');
-    if (!owner || owner.uid === run?.metadata.uid || pod.metadata.deletionTimestamp) continue;
-    if ((await currentUID(kube, namespace, owner.name)) === owner.uid) continue;
-    channels.close(uid);
-    log.info({ pod: name, namespace }, 'Deleting a sandbox whose run is gone');
-    await kube.delete(PODS, namespace, name, { uid, gracePeriodSeconds: 0 }).catch(ignoreNotFound);
-  }
-}
-
-async function currentUID(kube: Kube, namespace: string | undefined, name: string): Promise<string | undefined> {
-  try {
-    return (await kube.get<CodeRun>(CODE_RUNS, namespace, name)).metadata.uid;
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
-}
-
-function ignoreNotFound(error: unknown): void {
-  if (!isNotFound(error)) throw error;
 }

@@ -1,4 +1,4 @@
-/** Gathers the world of a run: from the watch caches, the open channels and, for codeFrom, one read. */
+/** Gathers the world of a run: from the watch caches, the open channels, and what only the API server can tell. */
 
 import type { CodeRun } from '../api/coderun.ts';
 import { ANNOTATION_DEFAULT_CLASS } from '../api/group.ts';
@@ -12,7 +12,9 @@ import type { Kube } from '../kube/port.ts';
 import { CONFIG_MAPS } from '../kube/resources.ts';
 import { joinKey } from '../runtime/keys.ts';
 import type { CodeRunDeps } from './coderun.ts';
+import { homeOf } from './in-session.ts';
 import type { RunMemory } from './memory.ts';
+import type { Claimant } from './waiting.ts';
 
 interface ConfigMap extends KubernetesObject {
   data?: Record<string, string>;
@@ -21,12 +23,15 @@ interface ConfigMap extends KubernetesObject {
 export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory): Promise<World> {
   const { stores, channels, settings, agentCommand, epoch, kube } = deps;
   const { status } = run;
-  const pod = stores.pods.get(joinKey(run.metadata.namespace, status?.sandbox?.podName ?? podName(run.metadata)));
-  const podUID = status?.sandbox?.podUID ?? pod?.metadata.uid;
-  const sandboxClass = classOf(stores.classes.list(), run.spec.className);
+  const home = await homeOf(deps, run);
+  const ownName = status?.sandbox?.podName ?? podName(run.metadata);
+  const pod = home ? undefined : stores.pods.get(joinKey(run.metadata.namespace, ownName));
+  const podUID = home ? undefined : (status?.sandbox?.podUID ?? pod?.metadata.uid);
+  const className = home ? home.session?.spec.className : run.spec.className;
+  const sandboxClass = classOf(stores.classes.list(), className);
   const code = await codeOf(kube, run);
-  const isUnclaimed = !pod && !status?.completionTime && status?.sandbox?.podUID === undefined;
-  const place = isUnclaimed ? findPlace(deps, key, run, sandboxClass) : { waiting: undefined, isAdmitted: true };
+  // From here to the claim nothing is awaited: a sandbox that is offered is taken or given back.
+  const needsPlace = !home && !pod && !run.spec.cancelled && !status?.completionTime && podUID === undefined;
   return {
     run,
     sandboxClass,
@@ -34,8 +39,9 @@ export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memor
     pod,
     refusedPod: memory.refusedPod,
     channel: podUID === undefined ? undefined : channels.view(podUID),
-    ...place,
+    ...(needsPlace ? findPlace(deps, key, run, sandboxClass) : NO_PLACE_NEEDED),
     journal: memory.journal,
+    home,
     firstSeen: memory.firstSeen,
     agentCommand,
     epoch,
@@ -43,16 +49,19 @@ export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memor
   };
 }
 
-/** A sandbox that waits, or else leave to start one, or else a place in the queue. */
-function findPlace(
-  { waiting, admission }: CodeRunDeps,
-  key: string,
-  run: CodeRun,
+/** Of whoever has a sandbox, or will never need one. */
+export const NO_PLACE_NEEDED = { waiting: undefined, isAdmitted: true };
+
+/** A sandbox that waits, or else leave to start one, or else a place in the queue under the key `place`. */
+export function findPlace(
+  { waiting, admission }: Pick<CodeRunDeps, 'waiting' | 'admission'>,
+  place: string,
+  claimant: Claimant,
   sandboxClass: SandboxClass | undefined,
 ) {
-  if (!sandboxClass || run.spec.cancelled) return { waiting: undefined, isAdmitted: true };
-  const offer = admission.hasRoom(key, sandboxClass) ? waiting.offer(key, run, sandboxClass) : undefined;
-  return { waiting: offer, isAdmitted: admission.admit(key, sandboxClass, offer !== undefined) };
+  if (!sandboxClass) return NO_PLACE_NEEDED;
+  const offer = admission.hasRoom(place, sandboxClass) ? waiting.offer(claimant, sandboxClass) : undefined;
+  return { waiting: offer, isAdmitted: admission.admit(place, sandboxClass, offer !== undefined) };
 }
 
 /** The class of that name, or the one marked as default; of several, the newest, as Kubernetes does with StorageClasses. */

@@ -3,9 +3,10 @@
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { CodeRun } from '../api/coderun.ts';
-import { CODE_RUNS, LABEL_POOL, SANDBOX_POOLS } from '../api/group.ts';
+import { CODE_RUNS, LABEL_POOL, REPL_SESSIONS, SANDBOX_POOLS } from '../api/group.ts';
 import { labelValue, shorten } from '../api/names.ts';
 import type { Pod } from '../api/object.ts';
+import type { ReplSession } from '../api/replsession.ts';
 import type { SandboxPool, SandboxPoolStatus } from '../api/sandboxpool.ts';
 import type { PodRefusal } from '../core/plan.ts';
 import { isWaiting, type PoolAction, planPool } from '../core/pool.ts';
@@ -16,6 +17,7 @@ import type { CodeRunDeps } from './coderun.ts';
 import { classOf } from './gather.ts';
 import { ignoreGone } from './gone.ts';
 import { ensureNetworkPolicies } from './network.ts';
+import { openChannel } from './pods.ts';
 import { refusalOf } from './refusal.ts';
 import { PODS_BY_POOL } from './waiting.ts';
 
@@ -116,13 +118,8 @@ function holdFor({ waiting, clock }: PoolDeps, key: string, memory: PoolMemory):
 }
 
 async function act(deps: PoolDeps, key: string, memory: PoolMemory, action: PoolAction): Promise<void> {
-  const { kube, stores, channels, epoch, wakePod, clock } = deps;
-  if (action.type === 'openChannel') {
-    const { uid, namespace = '', name } = action.pod.metadata;
-    const onChange = () => wakePod(action.pod);
-    channels.open({ podUID: uid, namespace, podName: name, limits: action.limits, epoch, onChange });
-    return;
-  }
+  const { kube, stores, clock } = deps;
+  if (action.type === 'openChannel') return openChannel(deps, action.pod, action.limits);
   if (action.type === 'deletePod') return giveUp(deps, action.pod);
   try {
     await ensureNetworkPolicies(kube, stores.policies, action.pod.metadata.namespace);
@@ -138,7 +135,7 @@ async function act(deps: PoolDeps, key: string, memory: PoolMemory, action: Pool
 }
 
 /**
- * Gives up a sandbox that no run has: one that was claimed meanwhile, by a write of its run, is that run's. One that waits
+ * Gives up a sandbox that nobody has: one that was claimed meanwhile, by a write, is the claimant's. One that waits
  * is asked to end by itself, and deleted when its channel is closed: its agent takes no orders from a leader of the past,
  * whose successor may have claimed it; the API server would.
  */
@@ -155,12 +152,16 @@ async function giveUp(deps: PoolDeps, pod: Pod): Promise<void> {
   await kube.delete(PODS, namespace, name, { uid, gracePeriodSeconds: 0 }).catch(ignoreGone);
 }
 
-/** What a sandbox does not tell, and what the watch may not have shown yet: whether a run has it. */
+/** What a sandbox does not tell, and what the watches may not have shown yet: whether a run or a session has it. */
 async function isClaimedByNow({ kube, stores }: PoolDeps, { metadata: { uid, namespace = '' } }: Pod) {
-  const fieldSelector = `status.sandbox.podUID=${uid}`;
-  const { items } = await kube.list<CodeRun>(CODE_RUNS, { namespace, fieldSelector });
-  for (const run of items) stores.runs.upsert(run);
-  return items.length > 0;
+  const selection = { namespace, fieldSelector: `status.sandbox.podUID=${uid}` };
+  const [runs, sessions] = await Promise.all([
+    kube.list<CodeRun>(CODE_RUNS, selection),
+    kube.list<ReplSession>(REPL_SESSIONS, selection),
+  ]);
+  for (const run of runs.items) stores.runs.upsert(run);
+  for (const session of sessions.items) stores.sessions.upsert(session);
+  return runs.items.length + sessions.items.length > 0;
 }
 
 async function readPods({ kube, stores }: PoolDeps, { metadata }: SandboxPool, memory: PoolMemory): Promise<void> {
@@ -190,7 +191,7 @@ async function writeStatus(
   return undefined;
 }
 
-/** Sandboxes of a pool that is gone, but for those that a run has. The watch may lag, so the server is asked. */
+/** Sandboxes of a pool that is gone, but for those that are claimed. The watch may lag, so the server is asked. */
 async function deleteOrphans(deps: PoolDeps, key: string): Promise<void> {
   const { namespace, name } = splitKey(key);
   const orphans = deps.stores.pods.by(PODS_BY_POOL, key).filter((pod) => !deps.waiting.isClaimed(pod));

@@ -3,15 +3,17 @@
 import type { CodeBatch } from '../api/codebatch.ts';
 import type { CodeRun } from '../api/coderun.ts';
 import type { Pod } from '../api/object.ts';
+import type { ReplSession } from '../api/replsession.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { SandboxPool } from '../api/sandboxpool.ts';
 import type { Store } from '../runtime/store.ts';
 import type { NetworkPolicy } from './network.ts';
 
 export interface Stores {
-  runs: Store<CodeRun, 'pod' | 'batch'>;
+  runs: Store<CodeRun, 'pod' | 'batch' | 'session'>;
   batches: Store<CodeBatch>;
-  pods: Store<Pod, 'run' | 'pool' | 'pooled'>;
+  sessions: Store<ReplSession, 'pod'>;
+  pods: Store<Pod, 'run' | 'session' | 'pool' | 'pooled'>;
   pools: Store<SandboxPool>;
   classes: Store<SandboxClass>;
   policies: Store<NetworkPolicy>;

@@ -8,6 +8,7 @@
 import type { CodeRun } from '../api/coderun.ts';
 import { findCondition } from '../api/conditions.ts';
 import { isFinalReason, REASONS, type Reason } from '../api/reasons.ts';
+import { planInSession } from './in-session.ts';
 import { bothOf, type Plan, type World } from './plan.ts';
 import { planAdoption, planRunning } from './running.ts';
 import { planStarting } from './starting.ts';
@@ -25,6 +26,7 @@ export function planCodeRun(world: World, now: Date): Plan {
   if (run.metadata.deletionTimestamp) return { actions: cleanUp(world) };
   const reason = reasonOf(run);
   if (reason && isFinalReason(reason)) return planFinished(world, now);
+  if (run.spec.sessionRef) return planInSession(world, now);
   if (reason === 'Running') return planRunning(world, now);
   return planStarting(world, now);
 }

@@ -1,9 +1,10 @@
-/** The order to execute a run, as the agent takes it. */
+/** The orders to execute a run and to open a sandbox for a session, as the agent takes them. */
 
 import type { CodeRun } from '../api/coderun.ts';
+import type { ReplSession, ReplSessionSpec } from '../api/replsession.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
-import type { ExecuteCommand } from '../sandbox/protocol.ts';
-import type { RunRequest } from './request.ts';
+import type { ExecuteCommand, OpenCommand } from '../sandbox/protocol.ts';
+import type { ResourceRequest, RunRequest } from './request.ts';
 
 export function executeCommand(
   run: CodeRun,
@@ -14,10 +15,7 @@ export function executeCommand(
 ): ExecuteCommand {
   const { spec } = run;
   const { packageIndexURL } = sandboxClass.spec;
-  const files = spec.files?.map(({ path, content, contentBase64 }) => ({
-    path,
-    contentBase64: contentBase64 ?? Buffer.from(content ?? '').toString('base64'),
-  }));
+  const files = filesOf(spec);
   return {
     execute: {
       id: run.metadata.uid,
@@ -37,3 +35,30 @@ export function executeCommand(
     },
   };
 }
+
+export function openCommand(
+  { metadata, spec }: ReplSession,
+  sandboxClass: SandboxClass,
+  { memory }: ResourceRequest,
+  epoch: number,
+): OpenCommand {
+  const { packageIndexURL } = sandboxClass.spec;
+  const files = filesOf(spec);
+  return {
+    open: {
+      id: metadata.uid,
+      epoch,
+      memoryBytes: memory,
+      ...(spec.env && { env: spec.env }),
+      ...(files && { files }),
+      ...(spec.packages && { packages: spec.packages }),
+      ...(packageIndexURL && { packageIndexURL }),
+    },
+  };
+}
+
+const filesOf = ({ files }: Pick<ReplSessionSpec, 'files'>) =>
+  files?.map(({ path, content, contentBase64 }) => ({
+    path,
+    contentBase64: contentBase64 ?? Buffer.from(content ?? '').toString('base64'),
+  }));

@@ -2,33 +2,51 @@
 
 import type { CodeRun, CodeRunStatus } from '../api/coderun.ts';
 import type { NewPod, Pod } from '../api/object.ts';
+import type { ReplSession } from '../api/replsession.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { ChannelView } from '../sandbox/channels.ts';
-import type { Command } from '../sandbox/protocol.ts';
+import type { ExecuteCommand } from '../sandbox/protocol.ts';
 import type { Transcript, TranscriptLimits } from '../sandbox/transcript.ts';
 
-/** Everything that a decision is made from, gathered beforehand. */
-export interface World {
-  run: CodeRun;
+/** What is known of the sandbox that a run or a session has, or waits for. */
+export interface SandboxWorld {
   sandboxClass: SandboxClass | undefined;
-  /** The program: of the spec or of the ConfigMap it names. */
-  code: { text: string } | { missing: string };
-  /** The pod by the run's deterministic name, as the watch last showed it. */
+  /** The pod by its deterministic name or by the claim, as the watch last showed it. */
   pod: Pod | undefined;
   /** How the last try to create the pod was refused. */
   refusedPod: PodRefusal | undefined;
   channel: ChannelView | undefined;
-  /** A sandbox of a pool that fits the run and waits for it; reserved, so that no other run is offered it. */
+  /** A sandbox of a pool that fits and waits; reserved, so that nobody else is offered it. */
   waiting: WaitingSandbox | undefined;
-  /** Whether a sandbox may be started for the run now; it waits in the queue otherwise. */
+  /** Whether a sandbox may be started now; its turn is waited for otherwise. */
   isAdmitted: boolean;
-  /** The journal of a pod that has ended: what it held, or that it could not be read. */
-  journal: Transcript | 'unreadable' | undefined;
-  /** When this process first saw the run: creationTimestamp knows only whole seconds. */
+  /** When this process first saw the object: creationTimestamp knows only whole seconds. */
   firstSeen: Date;
   agentCommand: string[];
   epoch: number;
   settings: PlanSettings;
+}
+
+/** Everything that a decision on a run is made from, gathered beforehand. */
+export interface World extends SandboxWorld {
+  run: CodeRun;
+  /** The program: of the spec or of the ConfigMap it names. */
+  code: { text: string } | { missing: string };
+  /** The journal of the run, from the log of its pod: what it held, or that it could not be read. */
+  journal: Transcript | 'unreadable' | undefined;
+  /** Of a run with sessionRef: the session that it runs in. Pod and channel are then the session's, and are here. */
+  home: Home | undefined;
+}
+
+/** The session of a run. */
+export interface Home {
+  /** Undefined where there is none of this name. */
+  session: ReplSession | undefined;
+  pod: Pod | undefined;
+  /** The channel to its sandbox, and what is known of this run's execution. */
+  channel: ChannelView | undefined;
+  /** Whether no other run of the session comes before this one. */
+  isNext: boolean;
 }
 
 /** A sandbox that a pool keeps, its agent reached and idle. */
@@ -57,10 +75,13 @@ export interface PodRefusal {
 export type Action =
   | { type: 'createPod'; pod: NewPod }
   | { type: 'openChannel'; pod: Pod; limits: TranscriptLimits }
-  | { type: 'execute'; podUID: string; command: Extract<Command, { execute: unknown }> }
+  /** With `again`, the agent may have been given the order before. */
+  | { type: 'execute'; podUID: string; command: ExecuteCommand; again?: boolean }
   | { type: 'interrupt'; podUID: string; runUID: string }
   | { type: 'closeChannel'; podUID: string }
-  | { type: 'readJournal'; pod: Pod; limits: TranscriptLimits }
+  | { type: 'forgetExecution'; podUID: string }
+  /** Reads what the run said from `since` on, or all that it said. */
+  | { type: 'readJournal'; pod: Pod; limits: TranscriptLimits; since?: string }
   | { type: 'adoptPod'; name: string; patch: object }
   | { type: 'deletePod'; name: string; uid: string }
   | { type: 'deleteRun' }
@@ -77,8 +98,11 @@ export interface Plan {
   after?: number;
 }
 
-/** What either plan does, and the earlier of their next looks; the status is the first one's. */
-export function bothOf(one: Plan, other: Omit<Plan, 'status'>): Plan {
+/** What either does, and the earlier of their next looks; all else is the first one's. */
+export function bothOf<T extends { actions: unknown[]; after?: number }>(
+  one: T,
+  other: { actions: T['actions']; after?: number },
+): T {
   const waits = [one.after, other.after].filter((after) => after !== undefined);
   return {
     ...one,

@@ -1,7 +1,7 @@
 /** What should happen to a SandboxPool next: a pure function of the pool, its sandboxes and the time. */
 
 import { type Condition, findCondition, readyCondition } from '../api/conditions.ts';
-import { LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN } from '../api/group.ts';
+import { LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
 import { labelValue } from '../api/names.ts';
 import type { NewPod, Pod } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
@@ -16,9 +16,9 @@ import { limitsOf } from './status.ts';
 export interface PoolWorld {
   pool: SandboxPool;
   sandboxClass: SandboxClass | undefined;
-  /** Pods of the pool that no run has claimed. */
+  /** Pods of the pool that no run and no session has claimed. */
   sandboxes: readonly PooledSandbox[];
-  /** How many pods of the pool are claimed by runs. */
+  /** How many pods of the pool are claimed. */
   claimed: number;
   /** How the last try to create a pod was refused. */
   refusedPod: PodRefusal | undefined;
@@ -47,18 +47,24 @@ export interface PoolPlan {
   after?: number;
 }
 
-/** Whether a sandbox waits for a run: its agent was reached, and has run nothing. */
+/** Whether a sandbox waits: its agent was reached, and has run and opened nothing. */
 export const isWaiting = ({ pod, channel }: PooledSandbox): boolean =>
   pod.metadata.deletionTimestamp === undefined &&
   channel?.state === 'open' &&
   channel.hello?.run === null &&
-  channel.transcript === undefined &&
+  channel.hello.session === null &&
+  !isUsed(channel) &&
   channel.refused === undefined &&
   !observe(pod).nodeLost;
 
-/** A sandbox that ran something and that no run has: its run was deleted. */
+/** Whether the sandbox was given something to do over the channel, by us or before our eyes. */
+const isUsed = ({ transcript, wasToldToOpen, opened }: ChannelView): boolean =>
+  transcript !== undefined || wasToldToOpen || opened !== undefined;
+
+/** A sandbox that ran or held something and that nobody has: its run or its session was deleted. */
 const hasRun = ({ channel }: PooledSandbox): boolean =>
-  channel !== undefined && (channel.transcript !== undefined || (channel.hello?.run ?? null) !== null);
+  channel !== undefined &&
+  (isUsed(channel) || (channel.hello?.run ?? null) !== null || (channel.hello?.session ?? null) !== null);
 
 export const isCurrent = (pod: Pod, { metadata }: SandboxClass): boolean =>
   pod.metadata.labels?.[LABEL_CLASS_GENERATION] === String(metadata.generation ?? 0);
@@ -181,7 +187,7 @@ function statusOf(
   return {
     ...counts,
     claimed,
-    selector: `${LABEL_POOL}=${labelValue(pool.metadata.name)},!${LABEL_RUN}`,
+    selector: `${LABEL_POOL}=${labelValue(pool.metadata.name)},!${LABEL_RUN},!${LABEL_SESSION}`,
     observedGeneration: pool.metadata.generation ?? 0,
     conditions: [condition],
   };

@@ -1,49 +1,43 @@
-/** What a run asks for, with the defaults of its class filled in and its maxima checked. */
+/** What a run or a session asks for, with the defaults of its class filled in and its maxima checked. */
 
-import type { CodeRun, CodeRunSpec } from '../api/coderun.ts';
-import { CodeRunSpec as CodeRunSpecSchema, SPEC_LIMIT_BYTES } from '../api/coderun.ts';
+import { type CodeRun, type CodeRunSpec, CodeRunSpec as CodeRunSpecSchema, SPEC_LIMIT_BYTES } from '../api/coderun.ts';
 import type { Reason } from '../api/reasons.ts';
+import { type ReplSession, ReplSessionSpec } from '../api/replsession.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import { storedBytes } from '../api/schema.ts';
+import type { SessionReason } from '../api/session-reasons.ts';
 import { amount } from './quantity.ts';
 
-/** A run that can be started. */
-export interface RunRequest {
-  timeoutSeconds: number;
-  /** Undefined for Python, which the agent's own runner executes. */
-  command: string[] | undefined;
-  /** Cores. */
+/** What a sandbox is to have: cores, and bytes that programs may use. */
+export interface ResourceRequest {
   cpu: number;
-  /** Bytes that the program may use. */
   memory: number;
 }
 
-/** Why a run can't be started, ever. */
+/** A run that can be started. */
+export interface RunRequest extends ResourceRequest {
+  timeoutSeconds: number;
+  /** Undefined for Python, which the agent's own runner executes. */
+  command: string[] | undefined;
+}
+
+/** Why something can't be started, ever. */
 interface Refusal {
-  reason: Reason;
+  reason: Reason & SessionReason;
   message: string;
 }
 
-type Checked = { request: RunRequest } | { refusal: Refusal };
+type Checked<T> = { request: T } | { refusal: Refusal };
 
-const invalid = (message: string): Checked => ({ refusal: { reason: 'InvalidSpec', message } });
+const invalid = (message: string): { refusal: Refusal } => ({ refusal: { reason: 'InvalidSpec', message } });
 
-/** Checks `run` against its class. The message of a refusal names the field and what to do. */
-export function checkRun(run: CodeRun, sandboxClass: SandboxClass | undefined): Checked {
-  const parsed = CodeRunSpecSchema.safeParse(run.spec);
-  if (!parsed.success) return invalid(describe(parsed.error.issues[0]));
+/** Checks `run` against its class, or that of its session. The message of a refusal names the field and what to do. */
+export function checkRun(run: CodeRun, sandboxClass: SandboxClass | undefined): Checked<RunRequest> {
   const { spec } = run;
-  const size = storedBytes(spec);
-  if (size > SPEC_LIMIT_BYTES) return invalid(`spec takes ${size} bytes as JSON; the limit is ${SPEC_LIMIT_BYTES}`);
-  if (spec.sessionRef) {
-    const message = `spec.sessionRef: there is no ReplSession "${spec.sessionRef.name}" in this namespace`;
-    return { refusal: { reason: 'SessionEnded', message } };
-  }
+  const fault = specFault(CodeRunSpecSchema, spec);
+  if (fault) return invalid(fault);
   if (!sandboxClass) return invalid(missingClass(spec.className));
-  return checkAgainstClass(spec, sandboxClass);
-}
-
-function checkAgainstClass(spec: CodeRunSpec, { metadata, spec: offer }: SandboxClass): Checked {
+  const { metadata, spec: offer } = sandboxClass;
   const name = `SandboxClass "${metadata.name}"`;
   const command = offer.languages[spec.language];
   if (!command) {
@@ -53,6 +47,31 @@ function checkAgainstClass(spec: CodeRunSpec, { metadata, spec: offer }: Sandbox
   const timeoutSeconds = spec.timeoutSeconds ?? Math.min(offer.timeoutSeconds.default, offer.timeoutSeconds.max);
   if (timeoutSeconds > offer.timeoutSeconds.max)
     return invalid(`spec.timeoutSeconds: ${timeoutSeconds} is more than the ${offer.timeoutSeconds.max} of ${name}`);
+  const checked = checkSandbox(spec, sandboxClass);
+  if ('refusal' in checked) return checked;
+  return { request: { ...checked.request, timeoutSeconds, command: spec.language === 'python' ? undefined : command } };
+}
+
+/** Checks `session` against its class. The message of a refusal names the field and what to do. */
+export function checkSession({ spec }: ReplSession, sandboxClass: SandboxClass | undefined): Checked<ResourceRequest> {
+  const fault = specFault(ReplSessionSpec, spec);
+  if (fault) return invalid(fault);
+  if (!sandboxClass) return invalid(missingClass(spec.className));
+  return checkSandbox(spec, sandboxClass);
+}
+
+/** What is wrong with a spec by itself; undefined where nothing is. */
+function specFault(schema: typeof CodeRunSpecSchema | typeof ReplSessionSpec, spec: object): string | undefined {
+  const parsed = schema.safeParse(spec);
+  if (!parsed.success) return describe(parsed.error.issues[0]);
+  const size = storedBytes(spec);
+  return size > SPEC_LIMIT_BYTES ? `spec takes ${size} bytes as JSON; the limit is ${SPEC_LIMIT_BYTES}` : undefined;
+}
+
+type SandboxSpec = Pick<CodeRunSpec, 'resources' | 'packages'>;
+
+function checkSandbox(spec: SandboxSpec, { metadata, spec: offer }: SandboxClass): Checked<ResourceRequest> {
+  const name = `SandboxClass "${metadata.name}"`;
   const { default: usual, max } = offer.resources;
   const cpu = spec.resources?.cpu ?? usual.cpu;
   const memory = spec.resources?.memory ?? usual.memory;
@@ -64,16 +83,14 @@ function checkAgainstClass(spec: CodeRunSpec, { metadata, spec: offer }: Sandbox
     const message = `spec.packages: ${name} has network None; packages need a class with network PackageIndex`;
     return { refusal: { reason: 'PackageInstallFailed', message } };
   }
-  const request = { timeoutSeconds, cpu: amount(cpu), memory: amount(memory) };
-  return { request: { ...request, command: spec.language === 'python' ? undefined : command } };
+  return { request: { cpu: amount(cpu), memory: amount(memory) } };
 }
 
-/** Whether a sandbox that was started ahead has what the run asks for: as much processor time, and memory enough. */
-export function fitsPool(run: CodeRun, sandboxClass: SandboxClass): boolean {
-  const { resources, sessionRef } = run.spec;
+/** Whether a sandbox that was started ahead has what is asked for: as much processor time, and memory enough. */
+export function fitsPool({ resources }: SandboxSpec, sandboxClass: SandboxClass): boolean {
   const { cpu, memory } = sandboxClass.spec.resources.default;
   const isSame = amount(resources?.cpu ?? cpu) === amount(cpu);
-  return !sessionRef && isSame && amount(resources?.memory ?? memory) <= amount(memory);
+  return isSame && amount(resources?.memory ?? memory) <= amount(memory);
 }
 
 /** With less, the interpreter itself doesn't start. */

@@ -1,9 +1,10 @@
-/** The sandboxes there are: one made for a run, and those that a pool keeps waiting. */
+/** The sandboxes there are: one made for a run or a session, and those that a pool keeps waiting. */
 
 import type { CodeRun } from '../api/coderun.ts';
-import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN } from '../api/group.ts';
+import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
 import { labelValue, podName } from '../api/names.ts';
-import type { NewPod, ObjectMeta, OwnerReference, Pod } from '../api/object.ts';
+import type { KubernetesObject, NewPod, ObjectMeta, OwnerReference, Pod } from '../api/object.ts';
+import { LONGEST_SESSION_SECONDS, type ReplSession } from '../api/replsession.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { SandboxPool } from '../api/sandboxpool.ts';
 import { sandboxPod } from './pod.ts';
@@ -40,7 +41,29 @@ export const runPod = (
     deadlineSeconds: pendingTimeoutSeconds + request.timeoutSeconds + DEADLINE_GRACE_SECONDS,
   });
 
-/** A pod of a pool: as much as a run gets that asks for nothing, and time enough for the longest run at any age. */
+/** The pod of a session that found no sandbox waiting. */
+export const sessionPod = (
+  session: ReplSession,
+  sandboxClass: SandboxClass,
+  resources: { cpu: number; memory: number },
+  agentCommand: string[],
+  pendingTimeoutSeconds: number,
+): NewPod =>
+  sandboxPod({
+    name: podName(session.metadata),
+    namespace: session.metadata.namespace ?? '',
+    owner: ownedBy('ReplSession', session.metadata),
+    labels: { [LABEL_SESSION]: session.metadata.uid },
+    sandboxClass,
+    resources,
+    agentCommand,
+    deadlineSeconds: pendingTimeoutSeconds + session.spec.maxLifetimeSeconds + DEADLINE_GRACE_SECONDS,
+  });
+
+/**
+ * A pod of a pool: as much as a run gets that asks for nothing, and time enough for the longest session at any age,
+ * which no run exceeds. A deadline can only be lowered later, and is when the pod is adopted.
+ */
 export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: string, agentCommand: string[]): NewPod =>
   sandboxPod({
     name,
@@ -57,22 +80,31 @@ export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: str
     },
     preload: sandboxClass.spec.preload,
     agentCommand,
-    deadlineSeconds: pool.spec.maxAgeSeconds + sandboxClass.spec.timeoutSeconds.max + 2 * DEADLINE_GRACE_SECONDS,
+    deadlineSeconds: pool.spec.maxAgeSeconds + LONGEST_SESSION_SECONDS + 2 * DEADLINE_GRACE_SECONDS,
   });
 
 /** The patch that makes a claimed pod the run's own, and gives the kubelet the run's deadline. */
-export function adoption(run: CodeRun, pod: Pod, timeoutSeconds: number, now: Date): object {
+export const adoption = (run: CodeRun, pod: Pod, timeoutSeconds: number, now: Date): object =>
+  adoptionBy(run, { [LABEL_RUN]: run.metadata.uid }, pod, timeoutSeconds, now);
+
+/** The patch that makes a claimed pod the session's own, which may live for `seconds` from now on. */
+export const sessionAdoption = (session: ReplSession, pod: Pod, seconds: number, now: Date): object =>
+  adoptionBy(session, { [LABEL_SESSION]: session.metadata.uid }, pod, seconds, now);
+
+function adoptionBy(
+  { kind, metadata }: KubernetesObject,
+  labels: Record<string, string>,
+  pod: Pod,
+  seconds: number,
+  now: Date,
+): object {
   const age = (now.getTime() - Date.parse(pod.metadata.creationTimestamp)) / 1000;
-  const deadline = Math.ceil(age) + timeoutSeconds + DEADLINE_GRACE_SECONDS;
+  const deadline = Math.ceil(age + seconds) + DEADLINE_GRACE_SECONDS;
   return {
-    metadata: {
-      uid: pod.metadata.uid,
-      labels: { [LABEL_RUN]: run.metadata.uid },
-      ownerReferences: [ownedBy('CodeRun', run.metadata)],
-    },
+    metadata: { uid: pod.metadata.uid, labels, ownerReferences: [ownedBy(kind, metadata)] },
     spec: { activeDeadlineSeconds: Math.min(deadline, pod.spec.activeDeadlineSeconds ?? deadline) },
   };
 }
 
-export const isOwnedBy = (pod: Pod, { metadata }: CodeRun): boolean =>
+export const isOwnedBy = (pod: Pod, { metadata }: { metadata: ObjectMeta }): boolean =>
   pod.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) ?? false;

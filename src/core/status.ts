@@ -12,6 +12,10 @@ import type { Action, Plan, World } from './plan.ts';
 export const closeChannel = ({ channel }: World): Action[] =>
   channel ? [{ type: 'closeChannel', podUID: channel.podUID }] : [];
 
+/** The channel of a session stays, without what the run said. */
+const forgetExecution = ({ home }: World): Action[] =>
+  home?.channel ? [{ type: 'forgetExecution', podUID: home.channel.podUID }] : [];
+
 /** Ends what belongs to a run: its channel and its pod. */
 export const cleanUp = (world: World): Action[] => [...closeChannel(world), ...deletePod(world)];
 
@@ -30,9 +34,16 @@ export function waitingStatus(
     ...run.status,
     ...more,
     observedGeneration: run.metadata.generation ?? 0,
-    sandbox: { podName: podName(run.metadata), ...run.status?.sandbox, ...more.sandbox },
+    ...sandboxOf(run, more),
     conditions: [condition(run, now, reason, message)],
   };
+}
+
+/** A run in a session never has a pod of its own. */
+function sandboxOf({ metadata, spec, status }: CodeRun, more: CodeRunStatus): Pick<CodeRunStatus, 'sandbox'> {
+  if (!spec.sessionRef) return { sandbox: { podName: podName(metadata), ...status?.sandbox, ...more.sandbox } };
+  const sandbox = more.sandbox ?? status?.sandbox;
+  return sandbox ? { sandbox } : {};
 }
 
 /** The plan that ends a run for good: its result, its condition, and an Event where it failed. */
@@ -52,6 +63,7 @@ export function finish(world: World, now: Date, { reason, message }: Outcome, tr
     status: fitStatus(status),
     actions: [
       ...closeChannel(world),
+      ...forgetExecution(world),
       ...(transcript?.exit ? [] : deletePod(world)),
       ...(failed ? [{ type: 'event', kind: 'Warning', reason, note } as const] : []),
     ],

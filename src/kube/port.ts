@@ -67,6 +67,8 @@ export interface LogOptions {
   container: string;
   follow?: boolean;
   limitBytes?: number;
+  /** RFC 3339: what was written before is left out. */
+  sinceTime?: string;
   signal?: AbortSignal;
 }
 

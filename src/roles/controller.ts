@@ -7,6 +7,7 @@ import {
   LABEL_MANAGED_BY,
   LABEL_SANDBOX,
   MANAGER,
+  REPL_SESSIONS,
   SANDBOX_CLASSES,
   SANDBOX_POOLS,
 } from '../api/group.ts';
@@ -41,6 +42,7 @@ export async function controllerRole(config: Config, signal: AbortSignal): Promi
   const caches = [
     keepCache({ ...common, type: CODE_RUNS, store: stores.runs }),
     keepCache({ ...common, type: CODE_BATCHES, store: stores.batches }),
+    keepCache({ ...common, type: REPL_SESSIONS, store: stores.sessions }),
     keepCache({ ...common, type: PODS, store: stores.pods, labelSelector: LABEL_SANDBOX }),
     keepCache({ ...common, type: SANDBOX_CLASSES, store: stores.classes }),
     keepCache({ ...common, type: SANDBOX_POOLS, store: stores.pools }),

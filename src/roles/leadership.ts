@@ -1,16 +1,19 @@
-/** What a leader does, for as long as it is one: the controllers of CodeRuns, CodeBatches and SandboxPools, and their channels. */
+/** What a leader does, for as long as it is one: a controller for each kind of object, and the channels that they share. */
 
-import type { CodeRun } from '../api/coderun.ts';
 import type { Pod } from '../api/object.ts';
+import { SESSION_REASONS, type SessionState } from '../api/session-reasons.ts';
 import type { Config } from '../config.ts';
-import { Admission } from '../controllers/admission.ts';
+import { Admission, sessionAt } from '../controllers/admission.ts';
 import { batchKeyOf, batchReconciler, concernsBatch } from '../controllers/batch.ts';
 import { type CodeRunDeps, codeRunReconciler, runKeyOf } from '../controllers/coderun.ts';
 import { eventRecorder } from '../controllers/events.ts';
+import { wokenByRun, wokenBySession } from '../controllers/in-session.ts';
 import { poolReconciler } from '../controllers/pool.ts';
+import { type SessionDeps, sessionKeyOf, sessionReconciler } from '../controllers/session.ts';
 import type { Stores } from '../controllers/stores.ts';
-import { poolKeyOf, RUNS_BY_POD, WaitingSandboxes } from '../controllers/waiting.ts';
+import { type Claimant, poolKeyOf, RUNS_BY_POD, SESSIONS_BY_POD, WaitingSandboxes } from '../controllers/waiting.ts';
 import { CONTAINER } from '../core/pod.ts';
+import { sessionReasonOf } from '../core/session-status.ts';
 import { isConflict, isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -21,7 +24,7 @@ import { agentCommand, agentSource } from '../sandbox/agent.ts';
 import { Channels } from '../sandbox/channels.ts';
 import { controllerMetrics } from '../telemetry/controller-metrics.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { type createRegistry, observedGauge, runMetrics } from '../telemetry/metrics.ts';
+import { type createRegistry, observedGauge, runMetrics, sessionMetrics } from '../telemetry/metrics.ts';
 import { workQueueMetrics } from '../telemetry/workqueue-metrics.ts';
 
 export interface ControllerRole {
@@ -33,6 +36,7 @@ export interface ControllerRole {
 }
 
 const HELLO_TIMEOUT_MILLISECONDS = 30_000;
+const SESSION_WORKERS = 8;
 const POOL_WORKERS = 4;
 const BATCH_WORKERS = 2;
 
@@ -47,6 +51,8 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     return queue;
   };
   const runs = queueOf('coderun');
+  const sessions = queueOf('replsession');
+  const queues = { CodeRun: runs, ReplSession: sessions };
   const pools = queueOf('sandboxpool');
   const channels = new Channels({
     attach: (namespace, pod, abort) => kube.attach(namespace, pod, CONTAINER, abort),
@@ -58,9 +64,15 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
   const admission = new Admission({
     maxStarting: config.CODERUN_MAX_STARTING,
     runs: () => stores.runs.list(),
-    wake: (key) => runs.add(key),
+    sessions: () => stores.sessions.list(),
+    wake: (place) => {
+      const session = sessionAt(place);
+      if (session === undefined) runs.add(place);
+      else sessions.add(session);
+    },
   });
-  observedGauge(register, 'coderun_runs_queued', 'CodeRuns that wait for a sandbox.', () => admission.queued);
+  const queuedHelp = 'CodeRuns and ReplSessions that wait for a sandbox.';
+  observedGauge(register, 'coderun_runs_queued', queuedHelp, () => admission.queued);
   const pendingTimeoutSeconds = config.CODERUN_PENDING_TIMEOUT_SECONDS;
   const deps: CodeRunDeps = {
     kube,
@@ -82,11 +94,17 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     wake: (key) => runs.add(key),
     wakePod: (pod) => wakePod(pod),
   };
-  /** Whoever has a sandbox, by its claim or by what it was made for, looks at it again; its pool counts it. */
+  const sessionDeps: SessionDeps = {
+    ...deps,
+    metrics: sessionMetrics(register, () => countSessions(stores)),
+    wake: (key) => sessions.add(key),
+  };
+  /** Whoever has a sandbox, by a claim or by what it was made for, looks at it again; its pool counts it. */
   const wakePod = (pod: Pod): void => {
-    const { uid } = pod.metadata;
-    const claimants = [waiting.promisedTo(uid), runKeyOf(pod), ...stores.runs.by(RUNS_BY_POD, uid).map(keyOf)];
-    for (const key of new Set(claimants)) if (key !== undefined) runs.add(key);
+    const promised = waiting.promisedTo(pod.metadata.uid);
+    if (promised) queues[promised.kind].add(promised.key);
+    for (const key of runsIn(stores, pod)) runs.add(key);
+    for (const key of sessionsIn(stores, pod)) sessions.add(key);
     const pool = poolKeyOf(pod);
     if (pool !== undefined) pools.add(pool);
   };
@@ -96,13 +114,11 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     pendingTimeoutSeconds,
     sandboxReady: (namespace: string, count: number) => admission.wakeFor(namespace, count),
   };
-  /** The pool whose sandbox a run has or had. */
-  const poolsOf = ({ metadata, status }: CodeRun): string[] => {
+  /** The pool whose sandbox a run or a session has or had. */
+  const poolsOf = ({ metadata, status }: Claimant): string[] => {
     const pod = stores.pods.get(joinKey(metadata.namespace, status?.sandbox?.podName ?? ''));
     return [(pod && poolKeyOf(pod)) ?? []].flat();
   };
-  const podChanges = (keysOf: (pod: Pod) => (string | undefined)[]): Source =>
-    changesOf(stores.pods, ({ object }) => keysOf(object).filter((key) => key !== undefined));
   const metrics = controllerMetrics(register);
   const controllers = [
     controllerOf(role, metrics('coderun'), {
@@ -111,8 +127,22 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
       reconcile: codeRunReconciler(deps),
       workers: config.CODERUN_WORKERS,
       sources: [
-        changesOf(stores.runs, ({ object }) => [keyOf(object)]),
-        podChanges((pod) => [runKeyOf(pod), ...stores.runs.by(RUNS_BY_POD, pod.metadata.uid).map(keyOf)]),
+        changesOf(stores.runs, (change) => [keyOf(change.object), ...wokenByRun(stores, change)]),
+        changesOf(stores.pods, ({ object }) => runsIn(stores, object)),
+        changesOf(stores.sessions, ({ object }) => [
+          ...stores.runs.by(RUNS_BY_POD, object.status?.sandbox?.podUID ?? '').map(keyOf),
+          ...wokenBySession(stores, keyOf(object)),
+        ]),
+      ],
+    }),
+    controllerOf(role, metrics('replsession'), {
+      name: 'replsession',
+      queue: sessions,
+      reconcile: sessionReconciler(sessionDeps),
+      workers: SESSION_WORKERS,
+      sources: [
+        changesOf(stores.sessions, ({ object }) => [keyOf(object)]),
+        changesOf(stores.pods, ({ object }) => sessionsIn(stores, object)),
       ],
     }),
     controllerOf(role, metrics('sandboxpool'), {
@@ -122,8 +152,9 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
       workers: POOL_WORKERS,
       sources: [
         changesOf(stores.pools, ({ object }) => [keyOf(object)]),
-        podChanges((pod) => [poolKeyOf(pod)]),
+        changesOf(stores.pods, ({ object }) => [poolKeyOf(object) ?? []].flat()),
         changesOf(stores.runs, ({ type, object }) => (type === 'DELETED' ? poolsOf(object) : [])),
+        changesOf(stores.sessions, ({ type, object }) => (type === 'DELETED' ? poolsOf(object) : [])),
         changesOf(stores.classes, () => stores.pools.list().map(keyOf)),
       ],
     }),
@@ -144,6 +175,28 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     channels.closeAll();
   }
 };
+
+/** Keys of the runs that a pod was made for, that have claimed it, or whose turn it is in its session. */
+function runsIn(stores: Stores, pod: Pod): string[] {
+  const claimed = stores.runs.by(RUNS_BY_POD, pod.metadata.uid).map(keyOf);
+  return [
+    ...new Set(
+      [runKeyOf(pod) ?? [], claimed, sessionsIn(stores, pod).flatMap((key) => wokenBySession(stores, key))].flat(),
+    ),
+  ];
+}
+
+/** Keys of the sessions that a pod was made for or that have claimed it. */
+function sessionsIn(stores: Stores, pod: Pod): string[] {
+  const claimed = stores.sessions.by(SESSIONS_BY_POD, pod.metadata.uid).map(keyOf);
+  return [...new Set([sessionKeyOf(pod) ?? [], claimed].flat())];
+}
+
+function countSessions({ sessions }: Stores): Record<SessionState, number> {
+  const counts = { starting: 0, ready: 0, ended: 0 };
+  for (const session of sessions.list()) counts[SESSION_REASONS[sessionReasonOf(session) ?? 'Queued'].state]++;
+  return counts;
+}
 
 interface ControllerParts {
   name: string;

@@ -1,5 +1,7 @@
 /** One index of a store: from a value to the keys of the objects that have it. */
 
+import { isDeepStrictEqual } from 'node:util';
+
 export class StoreIndex<T> {
   readonly #valuesOf: (object: T) => readonly string[];
   readonly #keys = new Map<string, Set<string>>();
@@ -10,8 +12,10 @@ export class StoreIndex<T> {
     this.#valuesOf = valuesOf;
   }
 
+  /** An object whose values stay keeps its place: those of one value are found in the order of their coming. */
   set(key: string, object: T): void {
     const values = this.#valuesOf(object);
+    if (isDeepStrictEqual(values, this.#filed.get(key))) return;
     this.delete(key);
     if (values.length === 0) return;
     this.#filed.set(key, values);

@@ -1,27 +1,42 @@
 /** The channels that this process holds open, one a sandbox pod. */
 
 import type { AttachedStream } from '../kube/port.ts';
-import { Channel, type Hello, type Refused } from './channel.ts';
+import { Channel, type Hello, type Opened, type Refused } from './channel.ts';
 import type { Command } from './protocol.ts';
 import type { Transcript, TranscriptLimits } from './transcript.ts';
 
-/** What is known of the channel to a sandbox. */
+/** What is known of the channel to a sandbox, and of one execution in it. */
 export interface ChannelView {
   podUID: string;
   state: 'opening' | 'open' | 'closed';
   hello: Hello | undefined;
+  /** When the last hello came. */
+  helloAt: Date | undefined;
+  /** When hello was last said to the agent. */
+  askedAt: Date | undefined;
   refused: Refused | undefined;
-  /** Undefined before a run was started over this channel. */
+  /** What became of the order to open the sandbox for a session. */
+  opened: Opened | undefined;
+  /** Whether that order was given over this channel. */
+  wasToldToOpen: boolean;
+  /** Undefined before an execution was ordered over this channel. */
   transcript: Transcript | undefined;
-  /** When the run was told to end. */
+  /** False where the transcript may lack what was said before this channel was open. */
+  isWhole: boolean;
+  /** When the execution began, as this process saw it. */
+  startedAt: Date | undefined;
+  /** When the execution was told to end. */
   interruptedAt: Date | undefined;
   /** When a closed channel may be opened again. */
   reopenAt: Date;
 }
 
 interface Entry {
-  view: ChannelView;
+  state: ChannelView['state'];
+  reopenAt: Date;
   channel: Channel | undefined;
+  /** Execution → when it was told to end. */
+  interrupted: Map<string, Date>;
   abort: AbortController;
   failures: number;
 }
@@ -60,28 +75,38 @@ export class Channels {
     return this.#entries.size;
   }
 
-  view(podUID: string): ChannelView | undefined {
+  /** The channel to a pod and what is known of the execution `id`; without one, of the only one there is. */
+  view(podUID: string, id?: string): ChannelView | undefined {
     const entry = this.#entries.get(podUID);
     if (!entry) return undefined;
-    const { hello, refused, transcript } = entry.channel ?? entry.view;
-    return { ...entry.view, hello, refused, transcript };
+    const { state, reopenAt, channel, interrupted } = entry;
+    const execution = channel?.execution(id);
+    return {
+      podUID,
+      state,
+      hello: channel?.hello,
+      helloAt: channel?.helloAt,
+      askedAt: channel?.askedAt,
+      refused: channel?.refused(id),
+      opened: channel?.opened,
+      wasToldToOpen: channel?.wasToldToOpen ?? false,
+      transcript: execution?.transcript,
+      isWhole: execution?.isWhole ?? false,
+      startedAt: execution?.startedAt,
+      interruptedAt: id === undefined ? interrupted.values().next().value : interrupted.get(id),
+      reopenAt,
+    };
   }
 
   /** Attaches and says hello in the background; does nothing where a channel is open or being opened. */
   open(options: OpenOptions): void {
     const before = this.#entries.get(options.podUID);
-    if (before && before.view.state !== 'closed') return;
+    if (before && before.state !== 'closed') return;
     const entry: Entry = {
-      view: {
-        podUID: options.podUID,
-        state: 'opening',
-        hello: undefined,
-        refused: undefined,
-        transcript: undefined,
-        interruptedAt: before?.view.interruptedAt,
-        reopenAt: this.#options.now(),
-      },
+      state: 'opening',
+      reopenAt: this.#options.now(),
       channel: undefined,
+      interrupted: before?.interrupted ?? new Map(),
       abort: new AbortController(),
       failures: before?.failures ?? 0,
     };
@@ -94,27 +119,40 @@ export class Channels {
     this.#options
       .helloTimeout()
       .addEventListener('abort', () => entry.channel?.hello || silent.abort(), { once: true });
+    const { limits, onChange } = options;
+    const { now } = this.#options;
     try {
       const signal = AbortSignal.any([entry.abort.signal, silent.signal]);
       const stream = await this.#options.attach(options.namespace, options.podName, signal);
-      entry.channel = new Channel(stream, options.limits, options.onChange);
-      entry.view.state = 'open';
+      entry.channel = new Channel(stream, { limits, now, onChange });
+      entry.state = 'open';
       await entry.channel.read(options.epoch);
       if (entry.channel.hello) entry.failures = 0;
     } catch {
       // Why an attempt failed is the pod's to tell: its status says so, or the next attempt succeeds.
     }
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.max(0, ++entry.failures - QUICK_ATTEMPTS));
-    entry.view = { ...entry.view, state: 'closed', reopenAt: new Date(this.#options.now().getTime() + wait) };
-    if (!entry.abort.signal.aborted) options.onChange();
+    entry.state = 'closed';
+    entry.reopenAt = new Date(now().getTime() + wait);
+    if (!entry.abort.signal.aborted) onChange();
   }
 
-  /** Sends a command. Rejects where there is no open channel to the pod. */
-  async send(podUID: string, command: Command): Promise<void> {
+  /** Sends a command. Rejects where there is no open channel to the pod. With `again`, see `Channel.send`. */
+  async send(podUID: string, command: Command, options: { again?: boolean } = {}): Promise<void> {
     const entry = this.#entries.get(podUID);
-    if (entry?.view.state !== 'open' || !entry.channel) throw new Error('the channel to the sandbox is not open');
-    if ('interrupt' in command) entry.view.interruptedAt ??= this.#options.now();
-    await entry.channel.send(command);
+    if (entry?.state !== 'open' || !entry.channel) throw new Error('the channel to the sandbox is not open');
+    if ('interrupt' in command) {
+      const { id } = command.interrupt;
+      entry.interrupted.set(id, entry.interrupted.get(id) ?? this.#options.now());
+    }
+    await entry.channel.send(command, options);
+  }
+
+  /** Lets go of what is known of the execution `id`. */
+  forget(podUID: string, id: string): void {
+    const entry = this.#entries.get(podUID);
+    entry?.channel?.forget(id);
+    entry?.interrupted.delete(id);
   }
 
   close(podUID: string): void {

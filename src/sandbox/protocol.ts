@@ -84,6 +84,8 @@ const SessionState = z.strictObject({
   idleMilliseconds: count,
 });
 
+export type SessionState = z.output<typeof SessionState>;
+
 const HelloEvent = z.strictObject({
   hello: z.strictObject({
     protocol: z.literal(1),

@@ -2,6 +2,7 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Reason } from '../api/reasons.ts';
+import type { SessionReason, SessionState } from '../api/session-reasons.ts';
 
 /** Of what takes milliseconds, in seconds. */
 export const FAST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -49,6 +50,44 @@ export function runMetrics(register: Registry): RunMetrics {
       finished.inc({ reason, language });
       duration.observe({ language }, seconds);
     },
+  };
+}
+
+/** What is counted about sessions. */
+export interface SessionMetrics {
+  /** A session became ready so many seconds after its creation, which is known to the second. */
+  started(seconds: number, warm: boolean): void;
+  ended(reason: SessionReason): void;
+}
+
+/** `count` gives how many sessions there are in each state, when the metrics are read. */
+export function sessionMetrics(register: Registry, count: () => Record<SessionState, number>): SessionMetrics {
+  const registers = [register];
+  new Gauge({
+    name: 'coderun_sessions',
+    help: 'ReplSessions there are, by state.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      for (const [state, sessions] of Object.entries(count())) this.set({ state }, sessions);
+    },
+  });
+  const start = new Histogram({
+    name: 'coderun_session_start_seconds',
+    help: 'Time from the creation of a ReplSession to its being ready.',
+    labelNames: ['warm'],
+    buckets: LONG_BUCKETS,
+    registers,
+  });
+  const ended = new Counter({
+    name: 'coderun_sessions_ended_total',
+    help: 'ReplSessions that have ended, by reason.',
+    labelNames: ['reason'],
+    registers,
+  });
+  return {
+    started: (seconds, warm) => start.observe({ warm: String(warm) }, seconds),
+    ended: (reason) => ended.inc({ reason }),
   };
 }
 

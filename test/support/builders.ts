@@ -4,16 +4,25 @@ import type { V1PodStatus } from '@kubernetes/client-node';
 import { type CodeBatch, CodeBatchSpec, type CodeBatchSpecInput } from '../../src/api/codebatch.ts';
 import type { CodeRun, CodeRunSpecInput, CodeRunStatus } from '../../src/api/coderun.ts';
 import { CodeRunSpec } from '../../src/api/coderun.ts';
-import { succeededCondition } from '../../src/api/conditions.ts';
+import { readyCondition, succeededCondition } from '../../src/api/conditions.ts';
 import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL } from '../../src/api/group.ts';
 import { podName } from '../../src/api/names.ts';
 import type { Pod } from '../../src/api/object.ts';
 import type { Reason } from '../../src/api/reasons.ts';
+import {
+  type ReplSession,
+  ReplSessionSpec,
+  type ReplSessionSpecInput,
+  type ReplSessionStatus,
+} from '../../src/api/replsession.ts';
 import { type SandboxClass, SandboxClassSpec } from '../../src/api/sandboxclass.ts';
 import { type SandboxPool, SandboxPoolSpec } from '../../src/api/sandboxpool.ts';
+import type { SessionReason } from '../../src/api/session-reasons.ts';
 import type { World } from '../../src/core/plan.ts';
+import type { SessionWorld } from '../../src/core/session-plan.ts';
+import type { Hello } from '../../src/sandbox/channel.ts';
 import type { ChannelView } from '../../src/sandbox/channels.ts';
-import type { AgentEvent } from '../../src/sandbox/protocol.ts';
+import type { AgentEvent, SessionState } from '../../src/sandbox/protocol.ts';
 import { Transcript } from '../../src/sandbox/transcript.ts';
 
 export const T0 = new Date('2026-01-01T00:00:00.000Z');
@@ -114,7 +123,7 @@ export const anExit = (exit: Partial<Extract<AgentEvent, { exit: unknown }>['exi
     cause: null,
     error: null,
     durationMilliseconds: 12,
-  session: null,
+    session: null,
     usage: { cpuMilliseconds: 3, peakMemoryBytes: 1000 },
     output: { stdoutBytes: 0, stderrBytes: 0, stdoutTruncated: false, stderrTruncated: false },
     ...exit,
@@ -127,12 +136,26 @@ export function aTranscript(...events: AgentEvent[]): Transcript {
   return transcript;
 }
 
+export const aHello = (more: Partial<Hello> = {}): Hello => ({
+  kernel: '4.19.0-gvisor',
+  gvisor: true,
+  run: null,
+  session: null,
+  ...more,
+});
+
 export const aChannel = (more: Partial<ChannelView> = {}): ChannelView => ({
   podUID: POD_UID,
   state: 'open',
-  hello: { kernel: '4.19.0-gvisor', gvisor: true, run: null },
+  hello: aHello(),
+  helloAt: T0,
+  askedAt: T0,
   refused: undefined,
+  opened: undefined,
+  wasToldToOpen: false,
   transcript: undefined,
+  isWhole: true,
+  startedAt: undefined,
   interruptedAt: undefined,
   reopenAt: T0,
   ...more,
@@ -148,6 +171,77 @@ export const aWorld = (more: Partial<World> = {}): World => ({
   waiting: undefined,
   isAdmitted: true,
   journal: undefined,
+  home: undefined,
+  firstSeen: T0,
+  agentCommand: ['python3', 'agent'],
+  epoch: 7,
+  settings: { pendingTimeoutSeconds: 300, imagePullGraceSeconds: 60, timeoutGraceSeconds: 5 },
+  ...more,
+});
+
+export const SESSION_UID = '66666666-6666-4666-8666-666666666666';
+
+export const aSession = (spec: Partial<ReplSessionSpecInput> = {}, more: Partial<ReplSession> = {}): ReplSession => ({
+  apiVersion: API_VERSION,
+  kind: 'ReplSession',
+  metadata: {
+    name: 'notebook',
+    namespace: 'tenant',
+    uid: SESSION_UID,
+    resourceVersion: '1',
+    generation: 1,
+    creationTimestamp: T0.toISOString(),
+  },
+  spec: ReplSessionSpec.parse(spec),
+  ...more,
+});
+
+export const aSessionStatus = (reason: SessionReason, more: ReplSessionStatus = {}): ReplSessionStatus => ({
+  conditions: [readyCondition(reason === 'Ready', reason, '', 1, T0, undefined)],
+  ...more,
+});
+
+/** A session that is ready since T0, in the pod of `aSessionPod`. */
+export const aReadySession = (spec: Partial<ReplSessionSpecInput> = {}, more: ReplSessionStatus = {}): ReplSession =>
+  aSession(spec, {
+    status: aSessionStatus('Ready', {
+      startTime: T0.toISOString(),
+      lastActivityTime: T0.toISOString(),
+      executions: 0,
+      sandbox: { podName: podName({ name: 'notebook', uid: SESSION_UID }), podUID: POD_UID },
+      ...more,
+    }),
+  });
+
+/** The pod of its own of the session of `aSession`. */
+export const aSessionPod = (status: V1PodStatus = running, metadata: Partial<Pod['metadata']> = {}): Pod =>
+  aPod(status, {
+    name: podName({ name: 'notebook', uid: SESSION_UID }),
+    ownerReferences: [
+      { apiVersion: API_VERSION, kind: 'ReplSession', name: 'notebook', uid: SESSION_UID, controller: true },
+    ],
+    ...metadata,
+  });
+
+/** What the agent of that session says of it. */
+export const aSessionState = (more: Partial<SessionState> = {}): SessionState => ({
+  id: SESSION_UID,
+  state: 'open',
+  executions: 0,
+  busy: false,
+  idleMilliseconds: 0,
+  ...more,
+});
+
+export const aSessionWorld = (more: Partial<SessionWorld> = {}): SessionWorld => ({
+  session: aSession(),
+  sandboxClass: aClass(),
+  pod: undefined,
+  refusedPod: undefined,
+  channel: undefined,
+  waiting: undefined,
+  isAdmitted: true,
+  refreshedAt: undefined,
   firstSeen: T0,
   agentCommand: ['python3', 'agent'],
   epoch: 7,

@@ -62,11 +62,12 @@ describe('RBAC', () => {
 
   const controllerEverywhere = [
     ...may('get list watch create patch delete', 'coderuns.coderun.dev'),
-    ...may('get list watch delete', 'codebatches.coderun.dev'),
+    ...may('get list watch delete', 'codebatches.coderun.dev', 'replsessions.coderun.dev'),
     ...may(
       'update',
       'coderuns/status.coderun.dev',
       'codebatches/status.coderun.dev',
+      'replsessions/status.coderun.dev',
       'sandboxpools/status.coderun.dev',
     ),
     ...may('get list watch', 'sandboxclasses.coderun.dev', 'sandboxpools.coderun.dev'),
@@ -77,7 +78,12 @@ describe('RBAC', () => {
     ...may('create', 'events.events.k8s.io'),
   ];
   const gatewayEverywhere = [
-    ...may('get list watch create patch', 'coderuns.coderun.dev', 'codebatches.coderun.dev'),
+    ...may(
+      'get list watch create patch',
+      'coderuns.coderun.dev',
+      'codebatches.coderun.dev',
+      'replsessions.coderun.dev',
+    ),
     ...may('get', 'sandboxclasses.coderun.dev'),
   ];
 

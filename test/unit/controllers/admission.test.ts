@@ -1,12 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { CodeRun } from '../../../src/api/coderun.ts';
+import type { ReplSession } from '../../../src/api/replsession.ts';
 import { Admission } from '../../../src/controllers/admission.ts';
 import { aClaimedRun, aClass } from '../../support/builders.ts';
 
-function setUp({ maxStarting = 2, runs = [] as CodeRun[] } = {}) {
+function setUp({ maxStarting = 2, runs = [] as CodeRun[], sessions = [] as ReplSession[] } = {}) {
   const woken: string[] = [];
-  return { woken, admission: new Admission({ maxStarting, runs: () => runs, wake: (key) => void woken.push(key) }) };
+  const options = { runs: () => runs, sessions: () => sessions, wake: (key: string) => void woken.push(key) };
+  return { woken, admission: new Admission({ maxStarting, ...options }) };
 }
 
 const cold = (admission: Admission, ...keys: string[]) => keys.map((key) => admission.admit(key, aClass(), false));

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { LABEL_CLASS, LABEL_RUN } from '../../../src/api/group.ts';
 import type { Pod } from '../../../src/api/object.ts';
-import { WaitingSandboxes } from '../../../src/controllers/waiting.ts';
+import { type Claimant, WaitingSandboxes } from '../../../src/controllers/waiting.ts';
 import { createStores } from '../../../src/roles/stores.ts';
 import type { Channels, ChannelView } from '../../../src/sandbox/channels.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
-import { aChannel, aClaimedRun, aClass, aPooledPod, aRun } from '../../support/builders.ts';
+import { aChannel, aClaimedRun, aClass, aHello, aPooledPod, aRun } from '../../support/builders.ts';
 
 /** A pool's pods as the watch shows them, each with the channel that is open to it. */
 function setUp(...sandboxes: { pod: Pod; channel: ChannelView | undefined }[]) {
@@ -20,7 +20,7 @@ function setUp(...sandboxes: { pod: Pod; channel: ChannelView | undefined }[]) {
   return {
     stores,
     waiting,
-    offer: (key = 'tenant/hello', run = aRun()) => waiting.offer(key, run, aClass())?.pod.metadata.name,
+    offer: (claimant: Claimant = aRun()) => waiting.offer(claimant, aClass())?.pod.metadata.name,
   };
 }
 
@@ -41,14 +41,14 @@ test('a sandbox that waits is offered to one run only', () => {
   const { offer, stores } = setUp(ready('a'), ready('b'));
   const runs = ['1', '2', '3'].map(runNamed);
   stores.runs.replace(runs, '100', { consistent: true });
-  expect(runs.map((run) => offer(`tenant/${run.metadata.name}`, run))).toEqual(['a', 'b', undefined]);
+  expect(runs.map(offer)).toEqual(['a', 'b', undefined]);
 });
 
 test('a sandbox of a run that was deleted is promised to nobody', () => {
   const { waiting, stores } = setUp(ready('a'));
   const run = runNamed('1');
   stores.runs.replace([run], '100', { consistent: true });
-  waiting.offer('tenant/1', run, aClass());
+  waiting.offer(run, aClass());
   expect(waiting.isClaimed(ready('a').pod)).toBe(true);
   stores.runs.apply({ type: 'DELETED', object: { ...run, metadata: { ...run.metadata, resourceVersion: '101' } } });
   expect(waiting.isClaimed(ready('a').pod)).toBe(false);
@@ -56,31 +56,27 @@ test('a sandbox of a run that was deleted is promised to nobody', () => {
 
 test('a sandbox whose promise was taken back is offered again', () => {
   const { waiting } = setUp(ready('a'));
-  const offered = waiting.offer('tenant/1', aRun(), aClass());
+  const offered = waiting.offer(aRun(), aClass());
   if (offered) waiting.withdraw(offered);
-  expect(waiting.offer('tenant/2', aRun(), aClass())?.pod.metadata.name).toBe('a');
+  expect(waiting.offer(runNamed('2'), aClass())?.pod.metadata.name).toBe('a');
 });
 
 test.each([
   ['another namespace', { ...aRun(), metadata: { ...aRun().metadata, namespace: 'other' } }],
   ['more memory than the class gives', aRun({ resources: { memory: '1Gi' } })],
   ['another share of a processor', aRun({ resources: { cpu: '250m' } })],
-  ['a session', aRun({ sessionRef: { name: 's' } })],
 ])('a run of %s is offered nothing', (_what, run) => {
-  expect(setUp(ready('a')).offer('x/y', run)).toBeUndefined();
+  expect(setUp(ready('a')).offer(run)).toBeUndefined();
 });
 
 test('a run that asks for less memory takes what waits', () => {
-  expect(setUp(ready('a')).offer('x/y', aRun({ resources: { memory: '64Mi' } }))).toBe('a');
+  expect(setUp(ready('a')).offer(aRun({ resources: { memory: '64Mi' } }))).toBe('a');
 });
 
 test.each([
   ['whose agent was not reached yet', ready('a', { hello: undefined })],
   ['whose channel is closed', ready('a', { state: 'closed' })],
-  [
-    'whose agent has run something',
-    ready('a', { hello: { kernel: '', gvisor: true, run: { id: 'x', state: 'finished' } } }),
-  ],
+  ['whose agent has run something', ready('a', { hello: aHello({ run: { id: 'x', state: 'finished' } }) })],
   ['whose agent refused an order', ready('a', { refused: { reason: 'StaleEpoch', message: '' } })],
   [
     'that an older class made',
@@ -101,5 +97,5 @@ test('a sandbox that a run has claimed is offered to nobody, though a leader bef
   run.status = { ...run.status, sandbox: { podName: 'a', podUID: 'uid-of-a' } };
   stores.runs.replace([run], '100', { consistent: true });
   expect(waiting.isClaimed(ready('a').pod)).toBe(true);
-  expect(offer('tenant/other')).toBeUndefined();
+  expect(offer(runNamed('other'))).toBeUndefined();
 });

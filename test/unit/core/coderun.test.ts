@@ -5,6 +5,7 @@ import {
   aChannel,
   aClaimedRun,
   aClass,
+  aHello,
   anExit,
   aPod,
   aPooledPod,
@@ -142,7 +143,7 @@ describe('a run that has not been started', () => {
     ],
     [
       'fails where its sandbox is not gVisor although its class says so',
-      { pod: aPod(), channel: aChannel({ hello: { kernel: '6.1', gvisor: false, run: null } }) },
+      { pod: aPod(), channel: aChannel({ hello: aHello({ kernel: '6.1', gvisor: false }) }) },
       1,
       { reason: 'SandboxStartFailed', actions: ['closeChannel', 'deletePod', 'event'] },
     ],
@@ -151,7 +152,7 @@ describe('a run that has not been started', () => {
       {
         sandboxClass: aClass({ runtimeClassName: 'kata' }),
         pod: aPod(),
-        channel: aChannel({ hello: { kernel: '6.1', gvisor: false, run: null } }),
+        channel: aChannel({ hello: aHello({ kernel: '6.1', gvisor: false }) }),
       },
       1,
       { reason: 'Running' },
@@ -182,12 +183,6 @@ describe('a run that has not been started', () => {
     ],
     ['fails where its code does not exist', { code: { missing: 'no such ConfigMap' } }, 0, { reason: 'InvalidSpec' }],
     [
-      'fails where its session does not exist',
-      { run: aRun({ sessionRef: { name: 's' } }) },
-      0,
-      { reason: 'SessionEnded' },
-    ],
-    [
       'fails where it asks for packages without a network to get them by',
       { run: aRun({ packages: ['humanize==4.9.0'] }) },
       0,
@@ -217,7 +212,7 @@ describe('a run that is claimed', () => {
       {
         run,
         pod: aPod(),
-        channel: aChannel({ hello: { kernel: '', gvisor: true, run: { id: RUN_UID, state: 'running' } } }),
+        channel: aChannel({ hello: aHello({ run: { id: RUN_UID, state: 'running' } }) }),
       },
       1,
       { actions: [] },
@@ -342,7 +337,7 @@ describe('a run that a waiting sandbox is offered to', () => {
 describe('a run that has claimed a sandbox of a pool', () => {
   const run = aClaimedRun();
   const pod = aPod(undefined, { ownerReferences: [] });
-  const taken = { kernel: '', gvisor: true, run: { id: 'another', state: 'running' as const } };
+  const taken = aHello({ run: { id: 'another', state: 'running' } });
   check([
     [
       'makes the pod its own while the program runs',

@@ -1,7 +1,18 @@
 import { expect, test } from 'vitest';
 import type { NewPod } from '../../../src/api/object.ts';
-import { adoption, poolPod, runPod } from '../../../src/core/sandboxes.ts';
-import { aClass, aPod, aPool, aRun, later, RUN_UID, T0 } from '../../support/builders.ts';
+import { adoption, poolPod, runPod, sessionAdoption, sessionPod } from '../../../src/core/sandboxes.ts';
+import {
+  aClass,
+  aPod,
+  aPool,
+  aRun,
+  aSession,
+  aSessionPod,
+  later,
+  RUN_UID,
+  SESSION_UID,
+  T0,
+} from '../../support/builders.ts';
 
 const request = { timeoutSeconds: 30, command: undefined, cpu: 1, memory: 512 * 2 ** 20 };
 const agent = ['python3', 'agent'];
@@ -114,9 +125,43 @@ test('the pod of a pool is that of a run, but for its name, its owner, its label
   });
 });
 
-test('a pod of a pool lives long enough for the longest run that is claimed at its last moment', () => {
-  const sandboxClass = aClass({ timeoutSeconds: { default: 30, max: 600 } });
-  expect(poolPod(aPool({ maxAgeSeconds: 100 }), sandboxClass, 'warm-1', agent).spec.activeDeadlineSeconds).toBe(760);
+test('a pod of a pool lives long enough for the longest session that claims it at its last moment', () => {
+  const { spec } = poolPod(aPool({ maxAgeSeconds: 100 }), aClass(), 'warm-1', agent);
+  expect(spec.activeDeadlineSeconds).toBe(100 + 86_400 + 60);
+});
+
+test('the pod of a session is that of a run, but for its owner, its label and its deadline', () => {
+  const session = aSession({ maxLifetimeSeconds: 7200 });
+  const ofSession = sessionPod(session, aClass(), { cpu: 1, memory: 512 * 2 ** 20 }, agent, 300);
+  const ofRun = runPod(aRun(), aClass(), request, agent, 300);
+  expect({ ...ofSession.spec, activeDeadlineSeconds: 0 }).toEqual({ ...ofRun.spec, activeDeadlineSeconds: 0 });
+  expect(ofSession.spec.activeDeadlineSeconds).toBe(300 + 7200 + 30);
+  expect(ofSession.metadata).toMatchObject({
+    name: aSessionPod().metadata.name,
+    labels: { 'coderun.dev/session-uid': SESSION_UID },
+    ownerReferences: [{ kind: 'ReplSession', name: 'notebook', uid: SESSION_UID, controller: true }],
+  });
+});
+
+test("a pod that a session has adopted is the session's own, with the deadline of the session", () => {
+  const pod = aPod();
+  pod.spec.activeDeadlineSeconds = 90_000;
+  expect(sessionAdoption(aSession(), pod, 3599.5, later(10))).toEqual({
+    metadata: {
+      uid: pod.metadata.uid,
+      labels: { 'coderun.dev/session-uid': SESSION_UID },
+      ownerReferences: [
+        {
+          apiVersion: 'coderun.dev/v1alpha1',
+          kind: 'ReplSession',
+          name: 'notebook',
+          uid: SESSION_UID,
+          controller: true,
+        },
+      ],
+    },
+    spec: { activeDeadlineSeconds: 10 + 3600 + 30 },
+  });
 });
 
 test("an adopted pod is the run's own, with the deadline of the run", () => {

@@ -159,5 +159,7 @@ test('a pool looks again when its oldest sandbox is too old', () => {
 });
 
 test('the selector finds what waits, for autoscalers', () => {
-  expect(planPool(aPoolWorld(), T0).status.selector).toBe('coderun.dev/pool=warm,!coderun.dev/run-uid');
+  expect(planPool(aPoolWorld(), T0).status.selector).toBe(
+    'coderun.dev/pool=warm,!coderun.dev/run-uid,!coderun.dev/session-uid',
+  );
 });

@@ -72,7 +72,7 @@ export async function deleteOrphans(
   pods: readonly Pod[],
   known: KubernetesObject | undefined,
 ): Promise<void> {
-  const { kube, channels, log } = deps;
+  const { channels, log } = deps;
   for (const { metadata } of pods) {
     const { name, namespace, uid, ownerReferences } = metadata;
     const owner = ownerReferences?.find(({ kind }) => kind === type.kind);
@@ -80,9 +80,7 @@ export async function deleteOrphans(
     if ((await currentUID(deps, type, namespace, owner.name)) === owner.uid) continue;
     channels.close(uid);
     log.info({ pod: name, namespace, kind: type.kind }, 'Deleting a sandbox whose owner is gone');
-    await kube.delete(PODS, namespace, name, { uid, gracePeriodSeconds: 0 }).catch((error: unknown) => {
-      if (!isNotFound(error)) throw error;
-    });
+    await deletePod(deps, namespace, name, uid);
   }
 }
 

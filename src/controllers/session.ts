@@ -84,7 +84,7 @@ function gather(deps: SessionDeps, key: string, session: ReplSession, memory: Se
     sandboxClass,
     pod,
     refusedPod: memory.refusedPod,
-    channel: podUID === undefined ? undefined : channels.view(podUID),
+    channel: podUID === undefined ? undefined : channels.view(podUID, metadata.uid),
     ...(needsPlace ? findPlace(deps, sessionPlace(key), session, sandboxClass) : NO_PLACE_NEEDED),
     refreshedAt: memory.refreshedAt,
     firstSeen: memory.firstSeen,

@@ -55,7 +55,8 @@ export class Channel {
   opened: Opened | undefined;
   /** Whether the agent was told over this channel to open the sandbox for a session. */
   wasToldToOpen = false;
-  #refused: Refused | undefined;
+  /** The last refusal that concerns none of the executions, with the id that it names. */
+  #refused: (Refused & { id: string | null }) | undefined;
 
   constructor(stream: AttachedStream, options: ChannelOptions) {
     this.#stream = stream;
@@ -97,9 +98,13 @@ export class Channel {
     return id === undefined ? this.#executions.values().next().value : this.#executions.get(id);
   }
 
-  /** Why the execution, or else the last order of another kind, was refused. */
+  /** Why the order `id` was refused, or any order of ours; without an id, why the last one was that was. */
   refused(id?: string): Refused | undefined {
-    return this.execution(id)?.refused ?? this.#refused;
+    const { refused } = this.execution(id) ?? {};
+    if (refused || !this.#refused) return refused;
+    const { reason, message, id: named } = this.#refused;
+    const concernsAll = named === null || reason === 'StaleEpoch';
+    return id === undefined || named === id || concernsAll ? { reason, message } : undefined;
   }
 
   /** Lets go of what an execution said. */
@@ -133,7 +138,7 @@ export class Channel {
   #takeRefusal({ id, reason, message }: Refused & { id: string | null }): void {
     const execution = id === null ? undefined : this.#executions.get(id);
     if (execution) execution.refused = { reason, message };
-    else this.#refused = { reason, message };
+    else this.#refused = { reason, message, id };
   }
 
   /** Whether an execution has ended by it. */

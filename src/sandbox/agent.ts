@@ -35,7 +35,9 @@ export const agentCommand = ({ bootstrap, modules }: AgentSource): string[] => [
 export function agentSource(): AgentSource {
   const names = readdirSync(FOLDER).filter((name) => name.endsWith('.py'));
   const moduleName = (name: string) => `${PACKAGE}.${name.slice(0, -'.py'.length)}`;
-  const modules = names.filter((name) => name !== BOOTSTRAP && name !== CONNECT).map((name) => [moduleName(name), source(name)]);
+  const modules = names
+    .filter((name) => name !== BOOTSTRAP && name !== CONNECT)
+    .map((name) => [moduleName(name), source(name)]);
   return { bootstrap: source(BOOTSTRAP), modules: { [PACKAGE]: '', ...Object.fromEntries(modules) } };
 }
 

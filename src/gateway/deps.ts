@@ -3,9 +3,11 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { CodeBatch } from '../api/codebatch.ts';
 import type { CodeRun } from '../api/coderun.ts';
+import type { ReplSession } from '../api/replsession.ts';
 import { MIB } from '../api/schema.ts';
 import type { Kube } from '../kube/port.ts';
 import type { Identify } from './plugins/identify.ts';
+import type { SessionBridges } from './session-bridges.ts';
 
 /** The objects of one kind as a watch last saw them; it may lag behind the API server. */
 export interface ObjectWatch<T> {
@@ -54,6 +56,8 @@ export interface GatewayLimits {
   keepAliveTimeout: number;
   /** How long a client may leave a stream unread. */
   stalledReaderTimeout: number;
+  /** After how long without an event a stream of events says that it is alive. */
+  heartbeat: number;
   /** How long POST /execute waits beyond the timeout of the program: for its sandbox, and for its result. */
   executeOverhead: number;
   /** How long a closing gateway lets requests finish. */
@@ -70,6 +74,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   connectionTimeout: 60_000,
   keepAliveTimeout: 65_000,
   stalledReaderTimeout: 60_000,
+  heartbeat: 15_000,
   executeOverhead: 330_000,
   drainTimeout: 25_000,
 };
@@ -79,6 +84,8 @@ export interface GatewayConfig {
   sandboxContainer: string;
   /** The SandboxClass that POST /execute uses for `allow_network: true`. */
   internetClassName: string;
+  /** The SandboxClass of the sessions of /repl, where there is one of this name: one with a package index. */
+  packagesClassName: string;
   /** Values of the header Origin that are answered; browsers on every other page are refused. */
   allowedOrigins: readonly string[];
   limits: GatewayLimits;
@@ -88,6 +95,8 @@ export interface GatewayDeps {
   kube: Kube;
   runs: ObjectWatch<CodeRun>;
   batches: ObjectWatch<CodeBatch>;
+  sessions: ObjectWatch<ReplSession>;
+  bridges: SessionBridges;
   clock: Clock;
   random: RandomBytes;
   identify: Identify;

@@ -50,7 +50,7 @@ const EXECUTE_ROWS: Record<Reason, Row> = {
 };
 
 /** The answer for a run that is not waited for any longer; throws a `Problem` where its program did not run to an end. */
-export function executeResponse(run: CodeRun): ExecuteResponse {
+export function executeResponse(run: Pick<CodeRun, 'status'>): ExecuteResponse {
   const condition = succeeded(run);
   const reason = condition && isReason(condition.reason) ? condition.reason : unknownReason(condition?.status);
   const sentence = condition?.message || REASONS[reason].sentence;

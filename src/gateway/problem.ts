@@ -12,34 +12,60 @@ export const ERROR_STATUS = {
   Forbidden: 403,
   OriginNotAllowed: 403,
   NetworkNotAllowed: 403,
+  PathNotAllowed: 403,
   RouteNotFound: 404,
   RunNotFound: 404,
   BatchNotFound: 404,
   ArtifactNotFound: 404,
+  SessionNotFound: 404,
+  FileNotFound: 404,
+  ContextNotFound: 404,
   MethodNotAllowed: 405,
   RequestTimeout: 408,
   AlreadyExists: 409,
+  NotAFile: 409,
+  NotAFolder: 409,
+  FileExists: 409,
+  Interrupted: 409,
+  PackagesNotOffered: 409,
   RunDeleted: 410,
   BatchDeleted: 410,
+  SessionDeleted: 410,
   ArtifactGone: 410,
   PageExpired: 410,
   BodyTooLarge: 413,
+  FileTooLarge: 413,
   UrlTooLong: 414,
   UnsupportedMediaType: 415,
   RefusedByCluster: 422,
   TooManyRuns: 429,
+  SessionBusy: 429,
   HeadersTooLarge: 431,
   ClientClosedRequest: 499,
   Internal: 500,
+  SandboxFailed: 502,
+  StateUnknown: 502,
   ClusterUnavailable: 503,
   TooManyWaiting: 503,
+  SessionStarting: 503,
+  SandboxUnreachable: 503,
   ShuttingDown: 503,
+  DiskFull: 507,
 } as const satisfies Record<string, number>;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
 /** Codes after which something may have happened already; after every other nothing has, and sending again is safe. */
-const MAY_HAVE_ACTED: readonly ErrorCode[] = ['ClientClosedRequest', 'Internal', 'RunDeleted', 'BatchDeleted'];
+const MAY_HAVE_ACTED: readonly ErrorCode[] = [
+  'ClientClosedRequest',
+  'Internal',
+  'RunDeleted',
+  'BatchDeleted',
+  'SessionDeleted',
+  'Interrupted',
+  'SandboxFailed',
+  'StateUnknown',
+];
 
 /** Where a wrong value stood. */
 export const FieldError = z.strictObject({

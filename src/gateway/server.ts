@@ -17,8 +17,13 @@ import { artifactRoutes } from './routes/artifacts.ts';
 import { batchRoutes } from './routes/batches.ts';
 import { executeRoute } from './routes/execute.ts';
 import { executeBatchRoute } from './routes/execute-batch.ts';
+import { fileRoutes } from './routes/files.ts';
 import { logRoute } from './routes/logs.ts';
+import { packageRoute } from './routes/packages.ts';
+import { replRoutes } from './routes/repl.ts';
 import { runRoutes } from './routes/runs.ts';
+import { sessionExecuteRoutes } from './routes/session-execute.ts';
+import { sessionRoutes } from './routes/sessions.ts';
 
 /** Ids of requests that are taken over from a client; others might forge lines of a log or swell them. */
 const SAFE_REQUEST_ID = /^[A-Za-z0-9._-]{8,64}$/;
@@ -67,6 +72,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
   installBodyParser(app);
   installValidation(app);
   installOpenApi(app);
+  app.addHook('onClose', async () => deps.bridges.closeAll());
   const addMethodAnswers = watchMethods(app);
   app.register(async (scope) => {
     executeRoute(scope, deps, holds);
@@ -75,6 +81,11 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
     logRoute(scope, deps, holds);
     artifactRoutes(scope, deps, holds);
     batchRoutes(scope, deps, holds);
+    sessionRoutes(scope, deps, holds);
+    sessionExecuteRoutes(scope, deps, holds);
+    fileRoutes(scope, deps, holds);
+    packageRoute(scope, deps, holds);
+    replRoutes(scope, deps, holds);
     openApiRoute(scope);
   });
   app.register(async (scope) => addMethodAnswers(scope));

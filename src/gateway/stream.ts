@@ -7,7 +7,7 @@ import { Problem } from './problem.ts';
 
 /** The body that `source` makes, until it ends or `hold` aborts. */
 export function streamOf(
-  source: AsyncIterable<string>,
+  source: AsyncIterable<string | Uint8Array>,
   hold: AbortController,
   { clock, config }: Pick<GatewayDeps, 'clock' | 'config'>,
 ): Readable {
@@ -26,11 +26,11 @@ export const sendHeadersAtOnce = (reply: FastifyReply): void => {
 
 /** Passes `source` on, and lets go of it where nobody reads for `milliseconds`. */
 async function* whileRead(
-  source: AsyncIterable<string>,
+  source: AsyncIterable<string | Uint8Array>,
   clock: Clock,
   milliseconds: number,
   hold: AbortController,
-): AsyncGenerator<string> {
+): AsyncGenerator<string | Uint8Array> {
   for await (const chunk of source) {
     using _stalled = clock.after(milliseconds, () =>
       hold.abort(new Problem('RequestTimeout', 'The output was not read.')),

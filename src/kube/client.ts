@@ -157,7 +157,22 @@ class HttpKube implements KubeClient {
   }
 
   async attach(namespace: string, pod: string, container: string, signal: AbortSignal): Promise<ContainerStream> {
-    const path = withQuery(objectPath(PODS, namespace, pod, 'attach'), { container, stdin: true, stdout: true });
+    const path = objectPath(PODS, namespace, pod, 'attach');
+    return this.#open(withQuery(path, { container, stdin: true, stdout: true }), signal);
+  }
+
+  async exec(
+    namespace: string,
+    pod: string,
+    container: string,
+    command: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ContainerStream> {
+    const path = objectPath(PODS, namespace, pod, 'exec');
+    return this.#open(withQuery(path, { container, command, stdin: true, stdout: true }), signal);
+  }
+
+  async #open(path: string, signal: AbortSignal): Promise<ContainerStream> {
     const { clock, timeoutMilliseconds, pingMilliseconds } = this.#options;
     try {
       const headers = await this.#transport.headers();

@@ -29,11 +29,13 @@ export function objectPath(
   return subresource === undefined ? path : `${path}/${encodeURIComponent(subresource)}`;
 }
 
-/** Adds what is defined in `query`; text is encoded. */
-export function withQuery(path: string, query: Record<string, string | number | boolean | undefined>): string {
+type QueryValue = string | number | boolean | readonly string[] | undefined;
+
+/** Adds what is defined in `query`, a list as one parameter an entry; text is encoded. */
+export function withQuery(path: string, query: Record<string, QueryValue>): string {
   const parameters = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
-    if (value !== undefined) parameters.set(key, String(value));
+    for (const one of [value ?? []].flat()) parameters.append(key, String(one));
   }
   return parameters.size === 0 ? path : `${path}?${parameters}`;
 }

@@ -46,7 +46,7 @@ export interface PatchOptions {
   subresource?: 'status';
 }
 
-/** Both directions of PID 1 of a container. Leaving a loop over the output early closes it. */
+/** Both directions of a process in a container. Leaving a loop over the output early closes it. */
 export interface AttachedStream {
   /** Resolves once the transport has taken the bytes; rejects when the stream has ended. */
   write(data: string | Uint8Array): Promise<void>;
@@ -99,6 +99,17 @@ export interface Kube {
   ): Promise<T>;
   delete(type: ResourceType, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<void>;
   attach(namespace: string, pod: string, container: string, signal: AbortSignal): Promise<AttachedStream>;
+  /**
+   * Starts `command` beside the process of a container: stdin and stdout of it; what it writes to stderr is dropped.
+   * Never tried again here, since a command that was started once may have done something.
+   */
+  exec(
+    namespace: string,
+    pod: string,
+    container: string,
+    command: readonly string[],
+    signal: AbortSignal,
+  ): Promise<AttachedStream>;
   /** The log of a container as bytes; ends when the log ends (without `follow`, where it ends now) or the signal aborts. */
   readLog(namespace: string, pod: string, options: LogOptions): AsyncIterable<Uint8Array>;
 }

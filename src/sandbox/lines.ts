@@ -15,6 +15,8 @@ export class LineSplitter {
   readonly #limit: number;
   #parts: Uint8Array[] = [];
   #bytes = 0;
+  /** Whether a line was dropped for its length. */
+  overrun = false;
 
   constructor(limit = LINE_LIMIT_BYTES) {
     this.#limit = limit;
@@ -42,7 +44,9 @@ export class LineSplitter {
 
   #add(part: Uint8Array): void {
     this.#bytes += part.length;
-    if (this.#bytes > this.#limit) this.#parts = [];
-    else if (part.length > 0) this.#parts.push(part);
+    if (this.#bytes > this.#limit) {
+      this.#parts = [];
+      this.overrun = true;
+    } else if (part.length > 0) this.#parts.push(part);
   }
 }

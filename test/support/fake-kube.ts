@@ -30,6 +30,8 @@ export class FakeKube implements Kube {
   readonly #now: () => Date;
   #version = 0;
   #uid = 0;
+  /** What `exec` gives; nothing runs here by itself. */
+  onExec: ((namespace: string, pod: string, command: readonly string[]) => AttachedStream) | undefined;
 
   constructor(now: () => Date = () => new Date(0)) {
     this.#now = now;
@@ -157,6 +159,20 @@ export class FakeKube implements Kube {
 
   attach(): Promise<AttachedStream> {
     return Promise.reject(new KubeError(501, 'NotImplemented', 'nothing runs here'));
+  }
+
+  async exec(
+    namespace: string,
+    pod: string,
+    _container: string,
+    command: readonly string[],
+    signal: AbortSignal,
+  ): Promise<AttachedStream> {
+    this.#fault('exec');
+    if (!this.onExec) throw new KubeError(501, 'NotImplemented', 'nothing runs here');
+    const stream = this.onExec(namespace, pod, command);
+    signal.addEventListener('abort', () => stream.close());
+    return stream;
   }
 
   async *readLog(namespace: string, pod: string, options: LogOptions): AsyncIterable<Uint8Array> {

@@ -4,8 +4,9 @@ import type { FastifyBaseLogger, FastifyInstance, InjectOptions } from 'fastify'
 import type { CodeBatch } from '../../src/api/codebatch.ts';
 import type { CodeRun, CodeRunStatus } from '../../src/api/coderun.ts';
 import { succeededCondition } from '../../src/api/conditions.ts';
-import { CODE_BATCHES, CODE_RUNS, type ResourceType } from '../../src/api/group.ts';
+import { CODE_BATCHES, CODE_RUNS, REPL_SESSIONS, type ResourceType } from '../../src/api/group.ts';
 import type { Reason } from '../../src/api/reasons.ts';
+import type { ReplSession } from '../../src/api/replsession.ts';
 import {
   type FinishedRequest,
   GATEWAY_LIMITS,
@@ -17,12 +18,13 @@ import { anonymousOnly, type Identify } from '../../src/gateway/plugins/identify
 import type { ProblemBody } from '../../src/gateway/problem.ts';
 import { isEnded } from '../../src/gateway/run-view.ts';
 import { buildGateway } from '../../src/gateway/server.ts';
+import { SessionBridges } from '../../src/gateway/session-bridges.ts';
 import { FakeClock, settle } from './clock.ts';
 import { FakeKube } from './fake-kube.ts';
 
 export const NAMESPACE = 'tenant';
 
-type Watched = CodeRun | CodeBatch;
+type Watched = CodeRun | CodeBatch | ReplSession;
 
 /** Sees the objects of a kind in `kube` at once, or only when it is told to look; keeps no results. */
 class FakeWatch<T extends Watched> implements ObjectWatch<T> {
@@ -87,6 +89,12 @@ export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: 
   const kube = new FakeKube(() => clock.now());
   const runs = new FakeRunWatch(kube);
   const batches = new FakeWatch<CodeBatch>(kube, CODE_BATCHES);
+  const sessions = new FakeWatch<ReplSession>(kube, REPL_SESSIONS);
+  const bridges = new SessionBridges({
+    exec: ({ namespace, podName }, signal) => kube.exec(namespace, podName, 'sandbox', ['bridge'], signal),
+    clock,
+    limit: 4,
+  });
   const logged: unknown[] = [];
   const finished: FinishedRequest[] = [];
   const held: number[] = [];
@@ -95,12 +103,15 @@ export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: 
     kube,
     runs,
     batches,
+    sessions,
+    bridges,
     clock,
     identify,
     random: (count) => Uint8Array.from({ length: count }, () => random++ % 256),
     config: {
       sandboxContainer: 'sandbox',
       internetClassName: 'internet',
+      packagesClassName: 'packages',
       allowedOrigins: [],
       ...config,
       limits: { ...GATEWAY_LIMITS, ...limits },
@@ -108,7 +119,7 @@ export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: 
     logger: aLogger(logged),
     metrics: { requestFinished: (request) => finished.push(request), heldRequests: (count) => held.push(count) },
   });
-  return { app, clock, kube, runs, batches, logged, finished, held, ...words(app, kube) };
+  return { app, clock, kube, runs, batches, sessions, bridges, logged, finished, held, ...words(app, kube) };
 }
 
 function words(app: FastifyInstance, kube: FakeKube) {

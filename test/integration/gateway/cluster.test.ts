@@ -7,12 +7,14 @@ import type { CodeBatch } from '../../../src/api/codebatch.ts';
 import { CODE_LIMIT_BYTES, type CodeRun, SPEC_LIMIT_BYTES } from '../../../src/api/coderun.ts';
 import { succeededCondition } from '../../../src/api/conditions.ts';
 import { crds } from '../../../src/api/crds.ts';
-import { CODE_BATCHES, CODE_RUNS, type ResourceType, SANDBOX_CLASSES } from '../../../src/api/group.ts';
+import { CODE_BATCHES, CODE_RUNS, REPL_SESSIONS, type ResourceType, SANDBOX_CLASSES } from '../../../src/api/group.ts';
 import type { KubernetesObject } from '../../../src/api/object.ts';
 import type { Reason } from '../../../src/api/reasons.ts';
+import type { ReplSession } from '../../../src/api/replsession.ts';
 import { GATEWAY_LIMITS, type ObjectWatch } from '../../../src/gateway/deps.ts';
 import { anonymousOnly } from '../../../src/gateway/plugins/identify.ts';
 import { buildGateway } from '../../../src/gateway/server.ts';
+import { SessionBridges } from '../../../src/gateway/session-bridges.ts';
 import { createKube, type KubeClient } from '../../../src/kube/client.ts';
 import type { Kube, NewObject } from '../../../src/kube/port.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
@@ -60,10 +62,12 @@ function gateway(client: Kube, namespace: string): FastifyInstance {
     kube: client,
     runs: watchAll<CodeRun>(client, CODE_RUNS),
     batches: watchAll<CodeBatch>(client, CODE_BATCHES),
+    sessions: watchAll<ReplSession>(client, REPL_SESSIONS),
+    bridges: new SessionBridges({ exec: () => Promise.reject(new Error('no sandboxes')), clock: systemClock, limit: 1 }),
     clock: systemClock,
     random: (count) => Uint8Array.from({ length: count }, () => name++ % 251),
     identify: anonymousOnly(namespace),
-    config: { sandboxContainer: 'sandbox', internetClassName: 'internet', allowedOrigins: [], limits: GATEWAY_LIMITS },
+    config: { sandboxContainer: 'sandbox', internetClassName: 'internet', packagesClassName: 'packages', allowedOrigins: [], limits: GATEWAY_LIMITS },
     logger: pino({ level: 'silent' }),
   });
 }

@@ -1,0 +1,151 @@
+/** /v1/sessions/{name}/…: executions in a session, their interruption, and the interpreters that they leave behind. */
+
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { BridgeBroken, BridgeFailed } from '../../sandbox/bridge.ts';
+import { Variable } from '../../sandbox/bridge-protocol.ts';
+import type { GatewayDeps } from '../deps.ts';
+import { ContextName, ExecuteInSession, ExecutionView, executionEnd } from '../execution-view.ts';
+import type { Holds } from '../plugins/holds.ts';
+import type { Caller } from '../plugins/identify.ts';
+import { PROBLEMS } from '../plugins/openapi.ts';
+import { callSession, withBridge } from '../session-calls.ts';
+import { streamWork } from '../session-events.ts';
+import { executeInSession } from '../session-execution.ts';
+import { CONTEXT_FAILURES, failureProblem, unknownState } from '../session-problem.ts';
+import { queuedCall } from '../session-queue.ts';
+import { findSession, readySession } from '../session-store.ts';
+import { wantsEvents } from '../sse.ts';
+import { EVENTS, SessionPath } from './schemas.ts';
+
+const VariableList = z
+  .strictObject({ variables: z.array(Variable), truncated: z.boolean().describe('True where there are more.') })
+  .meta({
+    id: 'VariableList',
+    description: 'The variables of a Python interpreter, each with the beginning of its repr.',
+  });
+
+const RestartRequest = z.strictObject({ context: ContextName.optional() }).meta({ id: 'RestartRequest' });
+
+const DONE = z.null().describe('It is done.');
+const RESTART_SECONDS = 30;
+
+export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
+  const app = root.withTypeProvider<ZodTypeProvider>();
+
+  app.post(
+    '/v1/sessions/:name/execute',
+    {
+      schema: {
+        operationId: 'executeInSession',
+        summary: 'Run code in a session and wait for its end',
+        description:
+          'Executions of a session run one at a time, in the order of their coming. With "Accept: text/event-stream" ' +
+          'the answer is a stream of the events queued, started, stdout, stderr, result, error, finished, or problem ' +
+          'where it broke off. A client that leaves interrupts its execution unless it has set detach.',
+        params: SessionPath,
+        body: ExecuteInSession,
+        response: {
+          200: {
+            description: 'The execution has ended, with success or without.',
+            content: { 'application/json': { schema: ExecutionView }, ...EVENTS },
+          },
+          ...PROBLEMS,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { body, params, caller, headers } = request;
+      const hold = holds.take(reply);
+      const { signal } = hold;
+      const ready = await readyFor(caller, params.name, signal);
+      if (!wantsEvents(headers.accept)) return executeInSession(deps, ready, body, { signal });
+      return streamWork(deps, {
+        request,
+        reply,
+        hold,
+        work: async (tell) => {
+          const view = await executeInSession(deps, ready, body, { signal, tell });
+          const failure = view.error ? [{ event: 'error', data: view.error }] : [];
+          return [...failure, { event: 'finished', data: executionEnd(view) }];
+        },
+      });
+    },
+  );
+
+  app.post(
+    '/v1/sessions/:name/interrupt',
+    {
+      schema: {
+        operationId: 'interruptSession',
+        summary: 'Interrupt what runs in a session',
+        description:
+          'As Ctrl-C does: the program ends, what the interpreter holds stays. Nothing happens where nothing runs.',
+        params: SessionPath,
+        response: { 204: DONE, ...PROBLEMS },
+      },
+    },
+    async ({ params, caller }, reply) => {
+      const { signal } = holds.take(reply);
+      await answered(callSession(deps, await readyFor(caller, params.name, signal), { interrupt: {} }, signal));
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.post(
+    '/v1/sessions/:name/restart',
+    {
+      schema: {
+        operationId: 'restartSession',
+        summary: 'Restart the interpreters of a session',
+        description: 'Ends one interpreter, or all of them, in its turn after what was asked before. Files stay.',
+        params: SessionPath,
+        body: RestartRequest.nullish(),
+        response: { 204: DONE, ...PROBLEMS },
+      },
+    },
+    async ({ body, params, caller }, reply) => {
+      const { signal } = holds.take(reply);
+      const ready = await readyFor(caller, params.name, signal);
+      const command = { restart: body?.context === undefined ? {} : { context: body.context } };
+      const options = { timeoutSeconds: RESTART_SECONDS, detach: true, signal, tell: () => undefined };
+      await answered(
+        withBridge(deps, ready, signal, (bridge) => queuedCall(deps, ready.session, bridge, command, options)),
+      );
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    '/v1/sessions/:name/variables',
+    {
+      schema: {
+        operationId: 'listVariables',
+        summary: 'List the variables of an interpreter',
+        params: SessionPath,
+        querystring: z.strictObject({ context: ContextName.optional() }),
+        response: { 200: VariableList, ...PROBLEMS },
+      },
+    },
+    async ({ params, query, caller }, reply) => {
+      const { signal } = holds.take(reply);
+      const ready = await readyFor(caller, params.name, signal);
+      const command = { variables: query.context === undefined ? {} : { context: query.context } };
+      const { variables = [], truncated = false } = await answered(callSession(deps, ready, command, signal));
+      return { variables, truncated };
+    },
+  );
+
+  const readyFor = async (caller: Caller, name: string, signal: AbortSignal) =>
+    readySession(deps, await findSession(deps, caller, name), signal);
+}
+
+async function answered<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof BridgeFailed) throw failureProblem(error, CONTEXT_FAILURES);
+    throw error instanceof BridgeBroken ? unknownState(error) : error;
+  }
+}

@@ -49,10 +49,10 @@ export type ExecutionEnd = z.output<typeof ExecutionEnd>;
 export const ExecutionView = z
   .strictObject({
     ...endFields,
-    stdout: stdout.unwrap(),
-    stderr: stderr.unwrap(),
+    stdout: stdout.unwrap().describe('Standard output, valid UTF-8, up to 1 MiB.'),
+    stderr: stderr.unwrap().describe('Standard error, valid UTF-8, up to 1 MiB.'),
     error,
-    results: results.unwrap(),
+    results: results.unwrap().describe('Value of the last expression, and figures.'),
   })
   .meta({ id: 'Execution', description: 'An execution that has ended, with success or without.' });
 export type ExecutionView = z.output<typeof ExecutionView>;

@@ -29,7 +29,7 @@ export async function streamWork(deps: GatewayDeps, { request, reply, hold, work
     for (const one of eventsOf(event)) feed.push(one, JSON.stringify(one.data).length);
   });
   await begun(deps, feed, told);
-  told
+  void told
     .catch((error: unknown) => [{ event: 'problem', data: toProblem(error, request).body(request.id) }])
     .then((last) => feed.end(last));
   return sendEvents(reply, feed, hold, deps);

@@ -7,7 +7,7 @@ import type { GatewayDeps } from './deps.ts';
 import { type ExecuteInSession, type ExecutionView, executionView, saidOf } from './execution-view.ts';
 import { type ReadySession, type Tell, verdict, withBridge } from './session-calls.ts';
 import { failureProblem, unknownState } from './session-problem.ts';
-import { queuedCall } from './session-queue.ts';
+import { queuedCall, SessionOver } from './session-queue.ts';
 import { standing } from './session-view.ts';
 
 /** Of what one execution says, so much is answered. */
@@ -78,7 +78,8 @@ async function lost(
   { error, signal }: { error: BridgeBroken; signal: AbortSignal },
 ): Promise<ExecutionView> {
   const ending = verdict(deps, session, signal);
-  const lives = await Promise.race([deps.bridges.reaches(address), ending.then(() => false)]);
+  const lives =
+    !(error instanceof SessionOver) && (await Promise.race([deps.bridges.reaches(address), ending.then(() => false)]));
   if (signal.aborted) throw signal.reason;
   if (lives) throw unknownState(error);
   const ended = await ending;

@@ -15,16 +15,18 @@ const CHUNK_BYTES = 384 * 1024;
 
 export const FileList = z
   .strictObject({
-    entries: z.array(
-      z.strictObject({
-        name: z
-          .string()
-          .describe('Name of the file; bytes that are not UTF-8, and the percent sign, are written as %XX.'),
-        kind: z.enum(['file', 'folder', 'link', 'other']).describe('What it is.'),
-        bytes: z.int().describe('Its size in bytes.'),
-        modified: z.string().meta({ format: 'date-time' }).describe('When its content was changed last.'),
-      }),
-    ),
+    entries: z
+      .array(
+        z.strictObject({
+          name: z
+            .string()
+            .describe('Name of the file; bytes that are not UTF-8, and the percent sign, are written as %XX.'),
+          kind: z.enum(['file', 'folder', 'link', 'other']).describe('What it is.'),
+          bytes: z.int().describe('Its size in bytes.'),
+          modified: z.string().meta({ format: 'date-time' }).describe('When its content was changed last.'),
+        }),
+      )
+      .describe('What is in the folder.'),
     truncated: z.boolean().describe('True where the folder holds more than is listed.'),
   })
   .meta({ id: 'FileList', description: 'What is in a folder of a session.' });

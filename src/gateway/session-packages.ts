@@ -28,13 +28,15 @@ export type InstallPackages = z.output<typeof InstallPackages>;
 
 export const InstalledPackages = z
   .strictObject({
-    packages: z.array(
-      z.strictObject({
-        name: z.string().describe('What was asked for.'),
-        version: z.string().nullable().describe('The version that is installed now; null where none could be.'),
-        message: z.string().describe('Why it could not be installed; empty where it could.'),
-      }),
-    ),
+    packages: z
+      .array(
+        z.strictObject({
+          name: z.string().describe('What was asked for.'),
+          version: z.string().nullable().describe('The version that is installed now; null where none could be.'),
+          message: z.string().describe('Why it could not be installed; empty where it could.'),
+        }),
+      )
+      .describe('One entry a package.'),
   })
   .meta({ id: 'InstalledPackages', description: 'What became of each package.' });
 export type InstalledPackages = z.output<typeof InstalledPackages>;

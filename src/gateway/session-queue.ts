@@ -9,6 +9,13 @@ import { onAbort, type Tell } from './session-calls.ts';
 import { silent } from './session-problem.ts';
 import { hasEnded } from './session-store.ts';
 
+/** The session has ended, or was deleted, in the middle of it. */
+export class SessionOver extends BridgeBroken {
+  constructor() {
+    super(true, 'the session has ended');
+  }
+}
+
 export interface QueuedOptions {
   /** How long it may take from its first sign of life, in seconds. */
   timeoutSeconds: number;
@@ -54,10 +61,7 @@ export async function queuedCall(
     tell(event);
   });
   cleanup.use(onAbort(signal, () => giveUp(leaving(signal.reason, detach))));
-  const onEnd = () => {
-    const broken = new BridgeBroken(true, 'the session has ended');
-    cleanup.use(clock.after(FAREWELL_MILLISECONDS, () => reject(broken)));
-  };
+  const onEnd = () => cleanup.use(clock.after(FAREWELL_MILLISECONDS, () => reject(new SessionOver())));
   cleanup.use(onceEnded(sessions, session, onEnd));
   return await Promise.race([call.done, givenUp]);
 }

@@ -89,6 +89,8 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
 /** What a session is given at its start may be large, and nothing here depends on it. */
 function cutSession(session: ReplSession): ReplSession {
   const { files: _files, env: _env, packages: _packages, ...spec } = session.spec;
-  const { managedFields: _fields, ...metadata } = session.metadata as ReplSession['metadata'] & { managedFields?: unknown };
+  const { managedFields: _fields, ...metadata } = session.metadata as ReplSession['metadata'] & {
+    managedFields?: unknown;
+  };
   return { ...session, metadata, spec };
 }

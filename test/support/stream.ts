@@ -22,8 +22,17 @@ export class TestStream implements AttachedStream {
 
   /** What the agent says, an event a line. */
   say(...events: object[]): void {
-    this.#chunks.push(Buffer.from(events.map((event) => `${JSON.stringify(event)}\n`).join('')));
+    this.sayBytes(Buffer.from(events.map((event) => `${JSON.stringify(event)}\n`).join('')));
+  }
+
+  sayBytes(bytes: Uint8Array): void {
+    this.#chunks.push(bytes);
     this.#wake.resolve();
+  }
+
+  /** Chunks that were said and not read yet. */
+  get unread(): number {
+    return this.#chunks.length;
   }
 
   /** The connection breaks, or the container ends. */

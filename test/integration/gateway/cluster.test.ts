@@ -63,11 +63,21 @@ function gateway(client: Kube, namespace: string): FastifyInstance {
     runs: watchAll<CodeRun>(client, CODE_RUNS),
     batches: watchAll<CodeBatch>(client, CODE_BATCHES),
     sessions: watchAll<ReplSession>(client, REPL_SESSIONS),
-    bridges: new SessionBridges({ exec: () => Promise.reject(new Error('no sandboxes')), clock: systemClock, limit: 1 }),
+    bridges: new SessionBridges({
+      exec: () => Promise.reject(new Error('no sandboxes')),
+      clock: systemClock,
+      limit: 1,
+    }),
     clock: systemClock,
     random: (count) => Uint8Array.from({ length: count }, () => name++ % 251),
     identify: anonymousOnly(namespace),
-    config: { sandboxContainer: 'sandbox', internetClassName: 'internet', packagesClassName: 'packages', allowedOrigins: [], limits: GATEWAY_LIMITS },
+    config: {
+      sandboxContainer: 'sandbox',
+      internetClassName: 'internet',
+      packagesClassName: 'packages',
+      allowedOrigins: [],
+      limits: GATEWAY_LIMITS,
+    },
     logger: pino({ level: 'silent' }),
   });
 }

@@ -42,6 +42,21 @@ describe('the OpenAPI document', () => {
       'GET /v1/batches/{name}',
       'DELETE /v1/batches/{name}',
       'GET /v1/batches/{name}/results',
+      'POST /v1/sessions',
+      'GET /v1/sessions',
+      'GET /v1/sessions/{name}',
+      'DELETE /v1/sessions/{name}',
+      'POST /v1/sessions/{name}/execute',
+      'POST /v1/sessions/{name}/interrupt',
+      'POST /v1/sessions/{name}/restart',
+      'GET /v1/sessions/{name}/variables',
+      'GET /v1/sessions/{name}/files',
+      'GET /v1/sessions/{name}/files/content',
+      'DELETE /v1/sessions/{name}/files/content',
+      'PUT /v1/sessions/{name}/files/content',
+      'POST /v1/sessions/{name}/packages',
+      'POST /repl/execute',
+      'POST /repl/install',
     ]);
   });
 
@@ -56,8 +71,13 @@ describe('the OpenAPI document', () => {
   });
 
   test('describes each field of what is sent and answered, and allows no others', () => {
-    const { CreateRunInput, CreateBatchInput, ExecuteRequestInput, Run, Batch, Problem } = document.components.schemas;
-    for (const schema of [CreateRunInput, CreateBatchInput, ExecuteRequestInput, Run, Batch, Problem]) {
+    const all = document.components.schemas;
+    const { CreateRunInput, CreateBatchInput, ExecuteRequestInput, Run, Batch, Problem } = all;
+    const { CreateSessionInput, ExecuteInSessionInput, Session, Execution, FileList, InstalledPackages } = all;
+    for (const schema of [
+      ...[CreateRunInput, CreateBatchInput, ExecuteRequestInput, Run, Batch, Problem],
+      ...[CreateSessionInput, ExecuteInSessionInput, Session, Execution, FileList, InstalledPackages],
+    ]) {
       expect(schema?.additionalProperties).toBe(false);
       const bare = Object.entries(schema?.properties ?? {}).filter(
         ([name, { description }]) => !description && !['type', 'status'].includes(name),

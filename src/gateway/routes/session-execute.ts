@@ -4,13 +4,13 @@ import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { BridgeBroken, BridgeFailed } from '../../sandbox/bridge.ts';
-import { Variable } from '../../sandbox/bridge-protocol.ts';
+import { type BridgeCommand, Variable } from '../../sandbox/bridge-protocol.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { ContextName, ExecuteInSession, ExecutionView, executionEnd } from '../execution-view.ts';
 import type { Holds } from '../plugins/holds.ts';
 import type { Caller } from '../plugins/identify.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
-import { callSession, withBridge } from '../session-calls.ts';
+import { callSession, type ReadySession, withBridge } from '../session-calls.ts';
 import { streamWork } from '../session-events.ts';
 import { executeInSession } from '../session-execution.ts';
 import { CONTEXT_FAILURES, failureProblem, unknownState } from '../session-problem.ts';
@@ -29,7 +29,9 @@ const VariableList = z
 const RestartRequest = z.strictObject({ context: ContextName.optional() }).meta({ id: 'RestartRequest' });
 
 const DONE = z.null().describe('It is done.');
-const RESTART_SECONDS = 30;
+
+const contextOf = (given: { context?: string | undefined } | null | undefined) =>
+  given?.context === undefined ? {} : { context: given.context };
 
 export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
   const app = root.withTypeProvider<ZodTypeProvider>();
@@ -107,12 +109,7 @@ export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, h
     },
     async ({ body, params, caller }, reply) => {
       const { signal } = holds.take(reply);
-      const ready = await readyFor(caller, params.name, signal);
-      const command = { restart: body?.context === undefined ? {} : { context: body.context } };
-      const options = { timeoutSeconds: RESTART_SECONDS, detach: true, signal, tell: () => undefined };
-      await answered(
-        withBridge(deps, ready, signal, (bridge) => queuedCall(deps, ready.session, bridge, command, options)),
-      );
+      await inTurn(await readyFor(caller, params.name, signal), { restart: contextOf(body) }, { signal, detach: true });
       return reply.code(204).send(null);
     },
   );
@@ -123,6 +120,7 @@ export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, h
       schema: {
         operationId: 'listVariables',
         summary: 'List the variables of an interpreter',
+        description: 'In its turn after what was asked before.',
         params: SessionPath,
         querystring: z.strictObject({ context: ContextName.optional() }),
         response: { 200: VariableList, ...PROBLEMS },
@@ -131,11 +129,19 @@ export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, h
     async ({ params, query, caller }, reply) => {
       const { signal } = holds.take(reply);
       const ready = await readyFor(caller, params.name, signal);
-      const command = { variables: query.context === undefined ? {} : { context: query.context } };
-      const { variables = [], truncated = false } = await answered(callSession(deps, ready, command, signal));
+      const command = { variables: contextOf(query) };
+      const { variables = [], truncated = false } = await inTurn(ready, command, { signal, detach: false });
       return { variables, truncated };
     },
   );
+
+  /** A question to the interpreters, which are asked one thing at a time. */
+  const inTurn = (ready: ReadySession, command: BridgeCommand, how: { signal: AbortSignal; detach: boolean }) =>
+    answered(
+      withBridge(deps, ready, how.signal, (bridge) =>
+        queuedCall(deps, ready.session, bridge, command, { ...how, timeoutSeconds: 0, tell: () => undefined }),
+      ),
+    );
 
   const readyFor = async (caller: Caller, name: string, signal: AbortSignal) =>
     readySession(deps, await findSession(deps, caller, name), signal);

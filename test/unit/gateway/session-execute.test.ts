@@ -488,9 +488,9 @@ describe('beside executions', () => {
     expect(problem.detail).toContain('(no  such)');
   });
 
-  test('what is not answered is given up after half a minute', async () => {
+  test('what needs no turn and is not answered is given up after half a minute', async () => {
     const world = await ready(() => undefined);
-    const pending = world.get('/v1/sessions/s1/variables');
+    const pending = world.send({ method: 'POST', url: '/v1/sessions/s1/interrupt' });
     await world.until(() => world.agent.requests.length === 1);
     await world.clock.advance(30_000);
     expect(problemOf(await pending)).toMatchObject({ status: 502, code: 'StateUnknown' });

@@ -5,8 +5,8 @@ import { API_VERSION, REPL_SESSIONS, SANDBOX_CLASSES } from '../../../src/api/gr
 import { replName } from '../../../src/gateway/session-repl.ts';
 import type { BridgeRequest } from '../../../src/sandbox/bridge-protocol.ts';
 import { anExit, type Rule } from '../../support/bridge-agent.ts';
+import { aSessionWorld, type SessionWorld } from '../../support/gateway-sessions.ts';
 import { problemOf } from '../../support/gateway-world.ts';
-import { aSessionWorld, type SessionWorld } from '../../support/session-world.ts';
 
 const INDEX = 'http://package-index.coderun-system.svc:8080/simple/';
 const PACKAGES = '/v1/sessions/s1/packages';

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import type { BridgeCommand, BridgeRequest } from '../../../src/sandbox/bridge-protocol.ts';
 import { anExit, type Rule } from '../../support/bridge-agent.ts';
 import { settle } from '../../support/clock.ts';
-import { problemOf } from '../../support/gateway-world.ts';
 import { aSessionWorld, type SessionWorld } from '../../support/gateway-sessions.ts';
+import { problemOf } from '../../support/gateway-world.ts';
 
 const EXECUTE = '/v1/sessions/s1/execute';
 const SSE = { accept: 'text/event-stream' };

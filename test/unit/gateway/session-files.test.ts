@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 import type { BridgeRequest } from '../../../src/sandbox/bridge-protocol.ts';
 import type { Rule, Say } from '../../support/bridge-agent.ts';
 import { settle } from '../../support/clock.ts';
+import { aSessionWorld, type SessionWorld } from '../../support/gateway-sessions.ts';
 import { problemOf } from '../../support/gateway-world.ts';
-import { aSessionWorld, type SessionWorld } from '../../support/session-world.ts';
 
 const FILES = '/v1/sessions/s1/files';
 const CONTENT = `${FILES}/content?path=a/b.txt`;

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { SESSION_REASONS, type SessionReason } from '../../../src/api/session-reasons.ts';
-import { problemOf } from '../../support/gateway-world.ts';
 import { aSessionWorld } from '../../support/gateway-sessions.ts';
+import { problemOf } from '../../support/gateway-world.ts';
 
 describe('POST /v1/sessions', () => {
   test('creates a session with its defaults, says where it is, and does not wait', async () => {

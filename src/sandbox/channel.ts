@@ -55,6 +55,10 @@ export class Channel {
   opened: Opened | undefined;
   /** Whether the agent was told over this channel to open the sandbox for a session. */
   wasToldToOpen = false;
+  /** Ours; the agent takes no orders from an older leader than it has seen. */
+  #epoch = 0;
+  /** As of the last hello. */
+  #newestEpoch: number | undefined;
   /** The last refusal that concerns none of the executions, with the id that it names. */
   #refused: (Refused & { id: string | null }) | undefined;
 
@@ -66,6 +70,7 @@ export class Channel {
   /** Reads until the stream ends; says hello first. Resolves with why it ended, never rejects. */
   async read(epoch: number): Promise<string> {
     const splitter = new LineSplitter();
+    this.#epoch = epoch;
     try {
       await this.send({ hello: { epoch } });
       for await (const chunk of this.#stream.output)
@@ -126,16 +131,26 @@ export class Channel {
   }
 
   #take(event: AgentEvent): void {
-    if ('hello' in event) {
-      this.hello = event.hello;
-      this.helloAt = this.#options.now();
-    } else if ('refused' in event) this.#takeRefusal(event.refused);
+    if ('hello' in event) this.#takeHello(event.hello);
+    else if ('refused' in event) this.#takeRefusal(event.refused);
     else if ('opened' in event) this.opened = { id: event.id, ...event.opened };
     else if (!this.#takeOutput(event)) return;
     this.#options.onChange();
   }
 
+  /** Answers to other leaders come here too: they tell whether there is a newer one. */
+  #takeHello(hello: Hello & { epoch: number }): void {
+    this.hello = hello;
+    this.helloAt = this.#options.now();
+    this.#newestEpoch = hello.epoch;
+    if (hello.epoch > this.#epoch)
+      this.#refused = { reason: 'StaleEpoch', message: 'there is a newer leader', id: null };
+    else if (this.#refused?.reason === 'StaleEpoch') this.#refused = undefined;
+  }
+
   #takeRefusal({ id, reason, message }: Refused & { id: string | null }): void {
+    // The agent tells everyone: it is an older leader than us that was refused.
+    if (reason === 'StaleEpoch' && this.#newestEpoch === this.#epoch) return;
     const execution = id === null ? undefined : this.#executions.get(id);
     if (execution) execution.refused = { reason, message };
     else this.#refused = { reason, message, id };

@@ -78,13 +78,9 @@ describe('RBAC', () => {
     ...may('create', 'events.events.k8s.io'),
   ];
   const gatewayEverywhere = [
-    ...may(
-      'get list watch create patch',
-      'coderuns.coderun.dev',
-      'codebatches.coderun.dev',
-      'replsessions.coderun.dev',
-    ),
-    ...may('get', 'sandboxclasses.coderun.dev'),
+    ...may('get list watch create patch', 'coderuns.coderun.dev', 'codebatches.coderun.dev'),
+    ...may('get list watch create patch delete', 'replsessions.coderun.dev'),
+    ...may('get list', 'sandboxclasses.coderun.dev'),
   ];
 
   const leases = may('get create update', 'leases.coordination.k8s.io');
@@ -96,7 +92,7 @@ describe('RBAC', () => {
     {
       account: GATEWAY,
       namespace: SANDBOX_NAMESPACE,
-      expected: [...gatewayEverywhere, ...may('get', 'pods/log')],
+      expected: [...gatewayEverywhere, ...may('get', 'pods/log'), ...may('get create', 'pods/exec')],
     },
     { account: GATEWAY, namespace: SYSTEM_NAMESPACE, expected: gatewayEverywhere },
     { account: SANDBOX, namespace: SANDBOX_NAMESPACE, expected: [] },

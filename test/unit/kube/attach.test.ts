@@ -90,6 +90,35 @@ test('a client attaches to stdin and stdout of one container', async () => {
   stream.close();
 });
 
+test('a client starts a command in one container, word by word', async () => {
+  await using server = await startAttachServer();
+  const credentials = fixedCredentials(server.url.href, { headers: { authorization: 'Bearer t' }, tls: {} });
+  const { signal } = new AbortController();
+  const command = ['python3', '-c', 'a & b=c\n', ''];
+  const stream = await createKube(credentials).exec('ns', 'p', 'c', command, signal);
+  const { request } = await server.next();
+  const { pathname, searchParams } = new URL(request.url ?? '', server.url);
+  expect(pathname).toBe('/api/v1/namespaces/ns/pods/p/exec');
+  expect(searchParams.getAll('command')).toEqual(command);
+  expect([...searchParams].filter(([name]) => name !== 'command')).toEqual([
+    ['container', 'c'],
+    ['stdin', 'true'],
+    ['stdout', 'true'],
+  ]);
+  stream.close();
+});
+
+test('a command that can not be started says so', async () => {
+  const answer = (socket: Duplex) => {
+    const body = JSON.stringify({ status: 'Failure', code: 404, reason: 'NotFound', message: 'pods "p" not found' });
+    socket.end(`HTTP/1.1 404 Not Found\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+  };
+  await using server = await startAttachServer({ answer });
+  const kube = createKube(fixedCredentials(server.url.href, { headers: {}, tls: {} }));
+  const started = kube.exec('ns', 'p', 'c', ['true'], new AbortController().signal);
+  await expect(started).rejects.toMatchObject({ name: 'KubeError', code: 404, reason: 'NotFound' });
+});
+
 test('output comes in order, from the first frame on, and without what other channels carry', async () => {
   const greet = (peer: AttachedPeer): void => {
     void peer.send(Channel.stdout, '');

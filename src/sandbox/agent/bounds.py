@@ -22,6 +22,7 @@ ARTIFACT_NAMES_SHARE = MIB // 4
 CHUNK = 128 * 1024
 # Seconds between events of an output that trickles, or a program that flushes each number spends its share on frames.
 PAUSE = 0.01
+HOLD = 0.004
 OUTPUT_BLOCK = 64 * 1024
 # What a pipe holds, where the kernel grants it: a flood is soon over when it comes in large pieces.
 PIPE_SIZE = MIB

@@ -22,10 +22,10 @@ class Bridge:
         self.listener.listen(MAX_CLIENTS)
         self.listener.setblocking(False)
 
-    def prepare(self, wait) -> None:
+    def prepare(self, wait, now: float) -> None:
         wait.read(self.listener.fileno(), self._accept)
         for client in self.clients:
-            client.prepare(wait)
+            client.prepare(wait, now)
 
     def keep_time(self, now: float) -> None:
         for client in [client for client in self.clients if client.gone]:

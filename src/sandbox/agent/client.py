@@ -12,7 +12,7 @@ from .install import Installation
 from .jobs import Execution, Restart, Variables
 from .journal import Journal, Writer
 from .kernel import read_available
-from .lines import LineReader, clip
+from .lines import LineReader, clip, encode_line
 from .paths import Failure
 
 
@@ -24,7 +24,7 @@ class Answers(Journal):
         self.client = client
 
     def told_started(self, count: int | None) -> None:
-        self.tell_within('started', {'executionCount': count})
+        self.writer.send_soon(encode_line({'id': self.id, 'started': {'executionCount': count}}))
 
     def told_exit(self, outcome: dict) -> None:
         self.done({'exit': outcome})
@@ -47,13 +47,13 @@ class Client:
         self.writer = Writer(fd)
         self.requests: dict = {}  # what is under way, by the id of its request
 
-    def prepare(self, wait) -> None:
+    def prepare(self, wait, now: float) -> None:
         for request, each in list(self.requests.items()):
             if isinstance(each, Download):
                 self._send_chunks(request, each)
             elif isinstance(each, Removal):
                 self._remove(request, each)
-        self.writer.prepare(wait)
+        self.writer.prepare(wait, now)
         if self.writer.broken:
             self.gone = True
         if self.gone or any(isinstance(each, Removal) for each in self.requests.values()):

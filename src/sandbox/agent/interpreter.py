@@ -19,7 +19,6 @@ from collections import deque
 from . import reports
 from .bounds import CONTROL_FD, KEPT_SOURCES, STDERR_FD, STDIN_FD, STDOUT_FD
 from .intact import restore
-from .kernel import memory_file
 from .limits import lift_memory, limit_memory, lower_memory
 from .orders import Orders
 from .packages import use_packages
@@ -90,14 +89,17 @@ class Interpreter:
         del value, error
         for name, old in before.items():
             restore_variable(name, old)
-        report(end={'exitCode': exit_code, **used_by_now()})
+        try:
+            report(end={'exitCode': exit_code, **used_by_now()})
+        except OSError:
+            os._exit(exit_code)  # the program has closed the way to the agent
 
     def _prepare(self, packages: bool, order: dict) -> dict:
         """Makes things as an execution expects them. Returns the environment variables that are its own, as they were."""
         sys.modules['__main__'] = self.module
         self.names.update(__name__='__main__', __builtins__=builtins)
         sys.argv = ['', *order['args']]
-        self.streams.renew(memory_file(order['stdin'].encode()) if order['stdin'] else None)
+        self.streams.renew(order['stdin'])
         if packages:
             use_packages(self.workspace)
             importlib.invalidate_caches()

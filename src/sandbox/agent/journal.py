@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 import os
+import time
 
 from .bounds import (
     CHUNK,
     EXIT_SHARE,
+    HOLD,
     JOURNAL_LIMIT,
     LINE_LIMIT,
     NEVER,
@@ -29,13 +31,22 @@ class Writer:
         self.fd = fd
         self.waiting = bytearray()
         self.broken = False
+        self.hold_until = 0.0
 
     def tell(self, message: dict) -> None:
         self.send(encode_line(message))
 
     def send(self, line: bytes) -> None:
+        self.hold_until = 0.0
         if not self.broken:
             self.waiting += line
+
+    def send_soon(self, line: bytes) -> None:
+        """Sends it with the next line, if that comes at once: each write wakes all who carry it."""
+        first = not self.waiting
+        self.send(line)
+        if first:
+            self.hold_until = time.monotonic() + HOLD
 
     def flush(self) -> None:
         try:
@@ -47,7 +58,10 @@ class Writer:
             self.broken = True  # nobody will ever read it
             self.waiting.clear()
 
-    def prepare(self, wait) -> None:
+    def prepare(self, wait, now: float = NEVER) -> None:
+        if now < self.hold_until:
+            wait.at(self.hold_until)
+            return
         self.flush()
         if self.waiting:
             wait.write(self.fd, self.flush)

@@ -94,6 +94,8 @@ class Run:
         if isinstance(mime, dict) and self.results < MAX_RESULTS:
             told = {name: form for name, form in mime.items() if 0 < len(name) <= 64 and isinstance(form, str)}
             self.results += 1
+            for output in self.outputs:
+                self.read_output(output)  # it was printed before
             self.journal.tell_within('result', {'mime': told})
 
     def _take_error(self, error, cause) -> None:

@@ -133,7 +133,7 @@ class Session:
         if self.job is not None:
             self.job.prepare(wait, now)
         if self.bridge is not None:
-            self.bridge.prepare(wait)
+            self.bridge.prepare(wait, now)
 
     def take_end(self, pid: int, status: int, usage) -> None:
         for context in self.contexts.values():

@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 
 from .bounds import OUTPUT_BLOCK, SHARES, STDERR_FD, STDIN_FD, STDOUT_FD
+from .kernel import memory_file
 
 
 def program_environment(container: dict[str, str], workspace: str) -> dict[str, str]:
@@ -71,16 +72,17 @@ class Streams:
         self.stdin, self.stdout, self.stderr = sys.stdin, sys.stdout, sys.stderr
         self.had_input = True
 
-    def renew(self, stdin: int | None) -> None:
-        """Makes the three descriptors and the three streams those of an execution. Without stdin, it is at its end."""
-        os.dup2(STDOUT_FD, 1)
-        os.dup2(STDERR_FD, 2)
-        os.dup2(STDIN_FD if stdin is None else stdin, 0)
-        if stdin is not None:
-            os.close(stdin)
-        if stdin is not None or self.had_input or self.stdin.closed:
+    def renew(self, stdin: str) -> None:
+        """Makes the three descriptors and the three streams those of an execution, with no more input than it has."""
+        for number, fd in enumerate((STDIN_FD, STDOUT_FD, STDERR_FD)):
+            os.dup2(fd, number)
+        if stdin:
+            content = memory_file(stdin.encode())
+            os.dup2(content, 0)
+            os.close(content)
+        if stdin or self.had_input or self.stdin.closed:
             self.stdin = open(0, encoding='utf-8', closefd=False)
-        self.had_input = stdin is not None
+        self.had_input = bool(stdin)
         if self.stdout.closed or self.stderr.closed:
             open_streams()
             self.stdout, self.stderr = sys.stdout, sys.stderr

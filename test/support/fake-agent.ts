@@ -1,4 +1,4 @@
-/** The agent of a sandbox, as its protocol has it, in memory: a program's code is what it prints, or `hang`. */
+/** The agent of a sandbox, as its protocol has it, in memory: a program prints its code and ends, unless that is `hang`. */
 
 import type { AttachedStream } from '../../src/kube/port.ts';
 import type { AgentEvent, Command, ExecuteCommand } from '../../src/sandbox/protocol.ts';
@@ -80,6 +80,10 @@ export class FakeAgent {
     this.#tellExit(id, { ...more, session: { executionCount: this.begun.length, stateKept: true } });
   }
 
+  finishIfBusy(): void {
+    if (this.#current) this.finish();
+  }
+
   #tell(event: object): void {
     this.said.push(event);
     for (const stream of this.#streams) stream.say(event);
@@ -151,9 +155,8 @@ export class FakeAgent {
     this.use();
     this.begun.push(id);
     this.#tell({ id, started: {} });
-    if (code === 'hang') return;
     this.#tell({ id, stdout: code });
-    this.finish();
+    if (code !== 'hang') this.finish();
   }
 
   #interrupt(id: string): void {

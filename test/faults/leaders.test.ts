@@ -12,6 +12,7 @@ import {
   expectNothingLeft,
   expectOnce,
   finished,
+  hasReachedPools,
   LIVES,
   newName,
   POOL_SIZE,
@@ -89,7 +90,7 @@ test('sandboxes that a deposed leader was about to give up stay with the runs th
     (method === 'DELETE' && resource === 'pods' && name?.startsWith('faults-') === true);
   const { promise: begun, resolve } = Promise.withResolvers<CodeRun[]>();
   const late = deposing(async () => {
-    await eventually(async () => ((await rival.metric('coderun_sandbox_channels')) ?? 0) >= POOL_SIZE);
+    await eventually(() => hasReachedPools(rival));
     const runs = await Promise.all(Array.from({ length: POOL_SIZE }, () => begin(slow)));
     resolve(await Promise.all(runs.map((run) => until(run, hasReason('Running', 'Completed')))));
   });

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
+import { aSessionWorld } from '../../support/gateway-sessions.ts';
 import { startAgent } from '../../support/real-agent.ts';
-import { aSessionWorld } from '../../support/session-world.ts';
 
 const MIB = 1024 * 1024;
 

@@ -81,14 +81,13 @@ function readJournal(world: World, { pod }: Home): Plan {
 
 function planCancel(world: World, home: Home, now: Date, channel: ChannelView | undefined): Plan {
   const isReached = channel?.state === 'open' && channel.hello !== undefined;
-  const interruptedAt = channel?.interruptedAt;
-  if (channel && isReached && !interruptedAt)
+  if (channel && isReached && !channel.wasToldToEnd)
     return {
       actions: [{ type: 'interrupt', podUID: channel.podUID, runUID: uidOf(world) }],
       after: CANCEL_GRACE,
     };
-  const since = interruptedAt ?? channel?.reopenAt;
-  const left = since ? since.getTime() + CANCEL_GRACE - now.getTime() : CANCEL_GRACE;
+  const since = channel?.interruptedAt ?? channel?.silentSince ?? now;
+  const left = since.getTime() + CANCEL_GRACE - now.getTime();
   if (left > 0) return { actions: [], after: left };
   return finishFromJournal(world, home, now, channel, { reason: 'Cancelled', message: '' });
 }

@@ -90,30 +90,32 @@ const timeIsOver = (channel: ChannelView | undefined): Outcome =>
 
 /** The agent is reached first, so that the run ends with what its program said; one that never was told to execute just ends. */
 function planCancel(world: World, now: Date, channel: ChannelView | undefined): Plan {
-  const { run, pod } = world;
-  const interruptedAt = channel?.interruptedAt;
-  if (!channel && pod) return { actions: [{ type: 'openChannel', pod, limits: limitsOf(world) }] };
-  if (channel && channel.state !== 'closed' && !interruptedAt) {
-    if (!channel.hello) return { actions: [] };
-    if (!channel.hello.run && !channel.transcript) return finish(world, now, { reason: 'Cancelled', message: '' });
+  const { run } = world;
+  const isReached = channel?.state === 'open' && channel.hello !== undefined;
+  if (isReached && !channel.wasToldToEnd) {
+    if (!channel.hello?.run && !channel.transcript) return finish(world, now, { reason: 'Cancelled', message: '' });
     return { actions: [{ type: 'interrupt', podUID: channel.podUID, runUID: run.metadata.uid }], after: CANCEL_GRACE };
   }
-  const since = interruptedAt ?? channel?.reopenAt;
-  const hears = channel?.state === 'open' && channel.transcript !== undefined;
-  const grace = hears ? CANCEL_GRACE : CANCEL_GRACE + JOURNAL_GRACE;
-  const left = since ? since.getTime() + grace - now.getTime() : 0;
-  if (left > 0) return { actions: [], after: left };
-  return finish(world, now, { reason: 'Cancelled', message: '' }, channel?.transcript);
+  const since = channel?.interruptedAt ?? channel?.silentSince ?? now;
+  const grace = isReached && channel.transcript ? CANCEL_GRACE : CANCEL_GRACE + JOURNAL_GRACE;
+  const left = since.getTime() + grace - now.getTime();
+  if (left <= 0) return finish(world, now, { reason: 'Cancelled', message: '' }, channel?.transcript);
+  if (channel && channel.state !== 'closed') return { actions: [], after: left };
+  const plan = planReopening(world, now, channel);
+  return { ...plan, after: Math.min(left, plan.after ?? left) };
+}
+
+/** A channel that is closed is opened again when its time has come. */
+function planReopening(world: World, now: Date, channel: ChannelView | undefined): Plan {
+  const wait = channel ? channel.reopenAt.getTime() - now.getTime() : 0;
+  if (wait > 0 || !world.pod) return { actions: [], after: Math.max(wait, 0) };
+  return { actions: [{ type: 'openChannel', pod: world.pod, limits: limitsOf(world) }] };
 }
 
 /** Whether a leader before us got as far as the order to execute is for the agent to say. */
 function planListening(world: World, now: Date, channel: ChannelView | undefined): Plan {
-  const { pod, run, sandboxClass, code } = world;
-  if (!channel || channel.state === 'closed') {
-    const wait = channel ? channel.reopenAt.getTime() - now.getTime() : 0;
-    if (wait > 0 || !pod) return { actions: [], after: Math.max(wait, 0) };
-    return { actions: [{ type: 'openChannel', pod, limits: limitsOf(world) }] };
-  }
+  const { run, sandboxClass, code } = world;
+  if (!channel || channel.state === 'closed') return planReopening(world, now, channel);
   if (channel.refused) return planRefused(world, now, channel.refused);
   if (!channel.hello || channel.transcript || channel.hello.run) return { actions: [] };
   const checked = checkRun(run, sandboxClass);

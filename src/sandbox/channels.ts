@@ -25,8 +25,12 @@ export interface ChannelView {
   isWhole: boolean;
   /** When the execution began, as this process saw it. */
   startedAt: Date | undefined;
-  /** When the execution was told to end. */
+  /** When the execution was first told to end. */
   interruptedAt: Date | undefined;
+  /** Whether it was told so over this channel; what went over one that broke may have been lost. */
+  wasToldToEnd: boolean;
+  /** Since when the agent is not reached, however often it was tried. */
+  silentSince: Date | undefined;
   /** When a closed channel may be opened again. */
   reopenAt: Date;
 }
@@ -35,8 +39,10 @@ interface Entry {
   state: ChannelView['state'];
   reopenAt: Date;
   channel: Channel | undefined;
-  /** Execution → when it was told to end. */
+  /** Execution → when it was first told to end. */
   interrupted: Map<string, Date>;
+  toldToEnd: Set<string>;
+  silentSince: Date | undefined;
   abort: AbortController;
   failures: number;
 }
@@ -79,7 +85,7 @@ export class Channels {
   view(podUID: string, id?: string): ChannelView | undefined {
     const entry = this.#entries.get(podUID);
     if (!entry) return undefined;
-    const { state, reopenAt, channel, interrupted } = entry;
+    const { state, reopenAt, channel, interrupted, toldToEnd } = entry;
     const execution = channel?.execution(id);
     return {
       podUID,
@@ -94,6 +100,8 @@ export class Channels {
       isWhole: execution?.isWhole ?? false,
       startedAt: execution?.startedAt,
       interruptedAt: id === undefined ? interrupted.values().next().value : interrupted.get(id),
+      wasToldToEnd: id === undefined ? toldToEnd.size > 0 : toldToEnd.has(id),
+      silentSince: state === 'open' && channel?.hello ? undefined : entry.silentSince,
       reopenAt,
     };
   }
@@ -107,6 +115,8 @@ export class Channels {
       reopenAt: this.#options.now(),
       channel: undefined,
       interrupted: before?.interrupted ?? new Map(),
+      toldToEnd: new Set(),
+      silentSince: before?.silentSince,
       abort: new AbortController(),
       failures: before?.failures ?? 0,
     };
@@ -133,6 +143,7 @@ export class Channels {
     }
     const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.max(0, ++entry.failures - QUICK_ATTEMPTS));
     entry.state = 'closed';
+    if (entry.channel?.hello || !entry.silentSince) entry.silentSince = now();
     entry.reopenAt = new Date(now().getTime() + wait);
     if (!entry.abort.signal.aborted) onChange();
   }
@@ -144,6 +155,7 @@ export class Channels {
     if ('interrupt' in command) {
       const { id } = command.interrupt;
       entry.interrupted.set(id, entry.interrupted.get(id) ?? this.#options.now());
+      entry.toldToEnd.add(id);
     }
     await entry.channel.send(command, options);
   }
@@ -153,6 +165,7 @@ export class Channels {
     const entry = this.#entries.get(podUID);
     entry?.channel?.forget(id);
     entry?.interrupted.delete(id);
+    entry?.toldToEnd.delete(id);
   }
 
   close(podUID: string): void {

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import type { CodeRun } from '../../src/api/coderun.ts';
-import { eventually, hasReason, isFinished, until } from '../e2e/support.ts';
+import { eventually, hasReason, isFinished, journalOf, until } from '../e2e/support.ts';
 import type { Fault, Message } from '../support/fault-rules.ts';
 import { ControllerProcess, freeLease } from './controller-process.ts';
 import {
@@ -12,13 +12,13 @@ import {
   expectNothingLeft,
   expectOnce,
   finished,
-  hasReachedPools,
   LIVES,
   newName,
   POOL_SIZE,
   poolIsFull,
   scalePool,
   undisturbed,
+  waitingPods,
 } from './support.ts';
 
 /** Takes over whenever the Lease is free. */
@@ -88,9 +88,13 @@ test('sandboxes that a deposed leader was about to give up stay with the runs th
   const isGivenUp = ({ method, resource, name, body }: Message) =>
     (method === 'STDIN' && body.startsWith('{"shutdown"')) ||
     (method === 'DELETE' && resource === 'pods' && name?.startsWith('faults-') === true);
+  /** How often the agent of each sandbox that waits has said hello: to its leader, and then to the next. */
+  const greetings = async () =>
+    (await Promise.all((await waitingPods()).map(journalOf))).map((said) => said.split('"hello"').length);
+  const greeted = await greetings();
   const { promise: begun, resolve } = Promise.withResolvers<CodeRun[]>();
   const late = deposing(async () => {
-    await eventually(() => hasReachedPools(rival));
+    await eventually(async () => (await greetings()).every((count, i) => count > (greeted[i] ?? 0)));
     const runs = await Promise.all(Array.from({ length: POOL_SIZE }, () => begin(slow)));
     resolve(await Promise.all(runs.map((run) => until(run, hasReason('Running', 'Completed')))));
   });

@@ -90,12 +90,8 @@ export async function poolIsFull(): Promise<void> {
     const pool = await kube.get<SandboxPool>(SANDBOX_POOLS, namespaces.warm, 'faults');
     return pool.status?.ready === POOL_SIZE && (await waitingPods()).length === POOL_SIZE;
   }, 120);
-  await eventually(() => hasReachedPools(controller), 60);
+  await eventually(async () => ((await controller.metric(CHANNELS)) ?? 0) >= (await everyWaitingPod()).length, 60);
 }
-
-/** Whether there is a channel to each sandbox that waits, of any pool. */
-export const hasReachedPools = async (leader: ControllerProcess): Promise<boolean> =>
-  ((await leader.metric(CHANNELS)) ?? 0) >= (await everyWaitingPod()).length;
 
 const CHANNELS = 'coderun_sandbox_channels';
 

@@ -157,6 +157,8 @@ export const aChannel = (more: Partial<ChannelView> = {}): ChannelView => ({
   isWhole: true,
   startedAt: undefined,
   interruptedAt: undefined,
+  wasToldToEnd: false,
+  silentSince: undefined,
   reopenAt: T0,
   ...more,
 });

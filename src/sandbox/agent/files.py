@@ -14,9 +14,9 @@ import time
 from contextlib import suppress
 
 from .bounds import FILE_CHUNK, FILE_LIMIT, LINE_LIMIT, MAX_LISTED, REMOVE_WITHIN, TURN
-from .kernel import write_all
+from .kernel import enter, is_link, write_all
 from .lines import encode_json
-from .paths import Failure, decode_path, encode_name, enter, folder_of, is_link, told_as_failure
+from .paths import Failure, decode_path, encode_name, folder_of, told_as_failure
 
 
 def list_files(workspace: int, path: str) -> dict:

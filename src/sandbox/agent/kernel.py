@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
+import stat
 from contextlib import suppress
 
 from .bounds import PIPE_SIZE
@@ -75,6 +77,32 @@ def memory_file(content: bytes) -> int:
     return fd
 
 
+def enter(folder: int, name) -> int:
+    """Opens a folder in a folder. Raises ELOOP where it is a link, which gVisor follows whatever the flags say."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        inner = os.open(name, flags, dir_fd=folder)
+    except NotADirectoryError:
+        if is_link(folder, name):
+            raise OSError(errno.ELOOP, 'it is a link') from None
+        raise
+    try:
+        there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not os.path.samestat(there, os.fstat(inner)):
+            raise OSError(errno.ELOOP, 'it is a link')
+    except OSError:
+        os.close(inner)
+        raise
+    return inner
+
+
+def is_link(folder: int, name) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
 def open_beneath(folder: int, path: str, flags: int, make_folders: bool = False) -> int:
     """Opens a path below the folder part by part, so that no symbolic link is followed."""
     *folders, name = path.split('/')
@@ -84,7 +112,7 @@ def open_beneath(folder: int, path: str, flags: int, make_folders: bool = False)
             if make_folders:
                 with suppress(FileExistsError):
                     os.mkdir(part, dir_fd=inner)
-            outer, inner = inner, os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=inner)
+            outer, inner = inner, enter(inner, part)
             os.close(outer)
         return os.open(name, flags | os.O_NOFOLLOW, 0o644, dir_fd=inner)
     finally:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
 from contextlib import contextmanager, suppress
+
+from .kernel import enter
 
 ESCAPE = re.compile(r'(%(?:[0-9A-Fa-f]{2})?)')
 UNSAFE = re.compile('[%\udc80-\udcff]')
@@ -85,19 +86,3 @@ def folder_of(workspace: int, parts: list[bytes], make_folders: bool = False):
         yield inner
     finally:
         os.close(inner)
-
-
-def enter(folder: int, name: bytes) -> int:
-    try:
-        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    except NotADirectoryError:
-        if is_link(folder, name):
-            raise OSError(errno.ELOOP, 'it is a link') from None
-        raise
-
-
-def is_link(folder: int, name: bytes) -> bool:
-    try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except OSError:
-        return False

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from .bounds import FLUSH_FOR, JOURNAL_LIMIT, LINE_LIMIT, NEVER, PIPE_SIZE
+from .bounds import FLUSH_FOR, IDLE_AFTER, JOURNAL_LIMIT, LINE_LIMIT, NEVER, PIPE_SIZE
 from .commands import Invalid, parse_command
 from .journal import Writer
 from .kernel import read_available
@@ -15,7 +15,6 @@ from .lines import LineReader, clip
 from .loop import Wait
 from .oneshot import OneShot
 from .runners import Runner
-from .session import Session
 
 
 class Agent:
@@ -27,12 +26,13 @@ class Agent:
         self.make_runner = make_runner
         self.gvisor = gvisor
         self.epoch = 0
-        self.work: OneShot | Session | None = None
+        self.work = None  # a OneShot or a Session
         self.commands = LineReader()
         self.writer = Writer(1)
         self.attached = True
         self.leaving = False
         self.flush_until = NEVER
+        self.idle_at = time.monotonic() + IDLE_AFTER
         self.wakeup, wake = os.pipe()
         for fd in (0, 1, self.wakeup, wake):
             os.set_blocking(fd, False)
@@ -76,6 +76,11 @@ class Agent:
             self.work.prepare(wait, now)
         elif self.leaving or not self.attached:
             wait.at(self.flush_until)
+        elif now >= self.idle_at:
+            self.idle_at = NEVER
+            from . import session  # noqa: F401  so that a session opens at once, and a run is not held up
+        else:
+            wait.at(self.idle_at)
 
     def reap(self) -> bool:
         """Takes leave of the processes that have ended, orphans too. Returns whether others are left."""
@@ -130,7 +135,7 @@ class Agent:
         hello = {'protocol': 1, 'epoch': self.epoch, 'kernel': os.uname().release[:128], 'gvisor': self.gvisor}
         python = '.'.join(map(str, sys.version_info[:3]))
         run = self.work.state() if isinstance(self.work, OneShot) else None
-        session = self.work.state() if isinstance(self.work, Session) else None
+        session = self.work.state() if self.work and not run else None
         self.writer.tell({'hello': {**hello, 'python': python, 'run': run, 'session': session}})
 
     def _execute(self, order: dict) -> None:
@@ -141,8 +146,10 @@ class Agent:
 
     def _open(self, order: dict) -> None:
         if self.work is None:
+            from .session import Session
+
             self.work = Session(order, self.runner, self.writer, self.workspace, self.make_runner)
-        elif isinstance(self.work, Session) and self.work.id == order['id']:
+        elif self.work.session_id == order['id']:
             self.work.tell_opened()
         else:
             self._refuse('Busy', 'a run or another session is or was here', order['id'])

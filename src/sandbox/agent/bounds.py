@@ -42,6 +42,8 @@ KILL_AFTER = 1.0
 FLUSH_FOR = 30.0
 # To take a sandbox down costs its node as much as a short program: the results of those who wait come first.
 STAY_FOR = 0.25
+# An agent that has waited so long for a run may well be a session's.
+IDLE_AFTER = 0.3
 
 LIMITS = {
     resource.RLIMIT_NPROC: 256,  # gVisor's kernel panics at the control group's limit, so this one comes first

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _socket
 import os
-import socket
 import struct
 
 from .bounds import BRIDGE_NAME, MAX_CLIENTS
@@ -17,7 +17,7 @@ class Bridge:
     def __init__(self, session) -> None:
         self.session = session
         self.clients: list[Client] = []
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         self.listener.bind('\0' + (os.environ.get('CODERUN_BRIDGE') or BRIDGE_NAME))
         self.listener.listen(MAX_CLIENTS)
         self.listener.setblocking(False)
@@ -34,23 +34,25 @@ class Bridge:
 
     def _accept(self) -> None:
         try:
-            connection, _ = self.listener.accept()
+            fd, _ = self.listener._accept()
         except OSError:
             return  # it has gone again
-        with connection:
-            if len(self.clients) >= MAX_CLIENTS or not comes_from_outside(connection):
-                return
-            connection.setblocking(False)
-            self.clients.append(Client(self.session, connection.detach()))
+        if len(self.clients) < MAX_CLIENTS and comes_from_outside(fd):
+            os.set_blocking(fd, False)
+            self.clients.append(Client(self.session, fd))
+        else:
+            os.close(fd)
 
 
-def comes_from_outside(connection: socket.socket) -> bool:
+def comes_from_outside(fd: int) -> bool:
     """Whether the peer's process is none of the agent's: neither a program nor anything that comes from one.
 
     Whatever a program starts has a runner or, when its own parent has ended, the agent above it. What a container
     runtime puts into the sandbox has neither.
     """
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize('3i'))
+    connection = _socket.socket(fileno=os.dup(fd))
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, struct.calcsize('3i'))
+    connection.close()
     pid: int | None = struct.unpack('3i', credentials)[0]
     agent = os.getpid()
     if pid == 0:

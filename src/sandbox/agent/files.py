@@ -8,7 +8,6 @@ from __future__ import annotations
 import binascii
 import itertools
 import os
-import secrets
 import stat
 import time
 from contextlib import suppress
@@ -88,7 +87,7 @@ class Upload:
         if not self.name:
             raise Failure('NotAFile', 'the path is the working directory')
         self.left = size
-        self.part = b'.coderun-' + secrets.token_hex(8).encode()
+        self.part = b'.coderun-' + os.urandom(8).hex().encode()
         with told_as_failure(), folder_of(workspace, folders, make_folders=True) as folder:
             mode = self._mode_of_old(folder)
             self.folder = os.dup(folder)
@@ -216,7 +215,7 @@ def remove_folder(top: int, name: bytes):
                 with suppress(FileNotFoundError):
                     if is_folder:
                         os.close(enter_own(inner, each))
-                        os.rename(each, secrets.token_hex(8).encode(), src_dir_fd=inner, dst_dir_fd=top)
+                        os.rename(each, os.urandom(8).hex().encode(), src_dir_fd=inner, dst_dir_fd=top)
                     else:
                         os.unlink(each, dir_fd=inner)
                 yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 
 from .artifacts import tell_artifacts
@@ -82,7 +81,7 @@ class Execution:
     def _start(self, now: float) -> None:
         context, order = self.context, self.order
         context.drain()
-        token = secrets.token_hex(8)
+        token = os.urandom(8).hex()
         self.run = context.run = Run({**order, 'packages': []}, context.runner, self.journal, now, token)
         if order['packages']:
             self.run.interrupt_at = self.began + order['timeoutSeconds']
@@ -225,7 +224,7 @@ class Variables:
         self.answer = answer
         self.fail = fail
         self.context: Context | None = None
-        self.token = secrets.token_hex(8)
+        self.token = os.urandom(8).hex()
         self.asked = False
         self.until = NEVER
         self.done = False

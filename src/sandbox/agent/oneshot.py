@@ -16,6 +16,8 @@ from .runners import Runner
 class OneShot:
     """Ends with the agent, whose exit code is the program's."""
 
+    session_id = None
+
     def __init__(self, order: dict, runner: Runner, writer: Writer, workspace: int, reap) -> None:
         name = 'main.' + {'python': 'py', 'bash': 'sh', 'javascript': 'js'}[order['language']]
         taken = any(file['path'] == name for file in order['files'])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import signal
@@ -57,6 +56,8 @@ def describe(package: str, target: str) -> dict:
 
 
 def _version(name: str, target: str) -> str:
+    import importlib.metadata  # which takes as long to import as all the rest
+
     canonical = re.sub(r'[-_.]+', '-', name).lower()
     for found in importlib.metadata.distributions(path=[target]):
         if re.sub(r'[-_.]+', '-', found.metadata['Name'] or '').lower() == canonical:

@@ -22,6 +22,10 @@ class Session:
 
     flush_until = NEVER
 
+    @property
+    def session_id(self) -> str:
+        return self.id
+
     def __init__(self, order: dict, runner: Runner, writer: Writer, workspace: int, make_runner) -> None:
         self.id = order['id']
         self.writer = writer

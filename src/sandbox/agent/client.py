@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import binascii
 import os
+import time
+from collections import deque
 
-from .bounds import JOURNAL_LIMIT, MAX_QUEUED, MAX_REQUESTS, PIPE_SIZE, READ_AHEAD, WINDOW
+from .bounds import JOURNAL_LIMIT, MAX_QUEUED, MAX_REQUESTS, MAX_TRANSFERS, PIPE_SIZE, READ_AHEAD, TURN, WINDOW
 from .commands import Invalid, parse_request
 from .files import Download, Removal, Upload, list_files
 from .install import Installation
@@ -44,21 +46,25 @@ class Client:
         self.fd = fd
         self.gone = False
         self.lines = LineReader()
+        self.unread: deque = deque()  # lines that are still to be obeyed
         self.writer = Writer(fd)
         self.requests: dict = {}  # what is under way, by the id of its request
 
     def prepare(self, wait, now: float) -> None:
+        if self.unread:
+            self._obey_all()
         for request, each in list(self.requests.items()):
             if isinstance(each, Download):
                 self._send_chunks(request, each)
             elif isinstance(each, Removal):
                 self._remove(request, each)
         self.writer.prepare(wait, now)
-        if self.writer.broken:
-            self.gone = True
-        if self.gone or any(isinstance(each, Removal) for each in self.requests.values()):
+        self.gone = self.gone or self.writer.broken
+        full = len(self.writer.waiting) >= JOURNAL_LIMIT
+        removing = any(isinstance(each, Removal) for each in self.requests.values())
+        if self.gone or removing or (self.unread and not full):
             wait.at(0)
-        elif len(self.writer.waiting) < JOURNAL_LIMIT:
+        if not (self.gone or self.unread or full):
             wait.read(self.fd, self._read)
 
     def close(self) -> None:
@@ -82,9 +88,16 @@ class Client:
         data = read_available(self.fd, PIPE_SIZE)
         if data == b'':
             self.gone = True
-        for line in self.lines.feed(data or b''):
-            if not self.gone:
-                self._obey(line)
+        self.unread.extend(self.lines.feed(data or b''))
+        self._obey_all()
+
+    def _obey_all(self) -> None:
+        """Obeys what it has read, while the answers are read too, and not for longer than the others can wait."""
+        until = time.monotonic() + TURN
+        while self.unread and not self.gone and len(self.writer.waiting) < JOURNAL_LIMIT:
+            self._obey(self.unread.popleft())
+            if time.monotonic() >= until:
+                return
 
     def _obey(self, line: bytes | None) -> None:
         try:
@@ -99,14 +112,22 @@ class Client:
         if name == 'chunk':
             self._take_chunk(request, fields)
             return
-        if request in self.requests or len(self.requests) >= MAX_REQUESTS:
-            reason = 'the id is in use' if request in self.requests else 'too many requests are under way'
-            self.writer.tell({'id': request, 'failed': {'reason': 'Busy', 'message': reason}})
+        busy = self._busy(request, name)
+        if busy:
+            self.writer.tell({'id': request, 'failed': {'reason': 'Busy', 'message': busy}})
             return
         self.session.touch()
         answers = Answers(self, request)
         self.requests[request] = answers
         with_failure(answers, lambda: getattr(self, f'_{name}')(answers, **fields))
+
+    def _busy(self, request: str, name: str) -> str:
+        """Why the request can't be met now, if it can't."""
+        if request in self.requests:
+            return 'the id is in use'
+        transfers = sum(isinstance(each, (Download, Upload, Removal)) for each in self.requests.values())
+        many = len(self.requests) >= MAX_REQUESTS or (name.endswith('File') and transfers >= MAX_TRANSFERS)
+        return 'too many requests are under way' if many else ''
 
     def _enqueue(self, answers: Answers, job) -> None:
         self.requests[answers.id] = job

@@ -21,10 +21,14 @@ while True:
     empty = [end for end in waiting if not waiting[end]]
     full = [end for end in waiting if waiting[end]]
     readable, writable, _ = select.select([sources[end] for end in empty], full, [])
-    for end in writable:
-        waiting[end] = waiting[end][os.write(end, waiting[end]) :]
     for end in empty:
         if sources[end] in readable:
             waiting[end] = os.read(sources[end], 1 << 18)
             if not waiting[end]:
                 sys.exit()
+            writable.append(end)  # most likely
+    for end in writable:
+        try:
+            waiting[end] = waiting[end][os.write(end, waiting[end]) :]
+        except BlockingIOError:
+            pass

@@ -33,7 +33,7 @@ class Context:
 
     @property
     def ready(self) -> bool:
-        return self.runner is not None and self.runner.ready and self.runner.status is None
+        return self.runner is not None and self.runner.ready and self.runner.status is None and not self.ending
 
     @property
     def starting(self) -> bool:
@@ -53,6 +53,7 @@ class Context:
     def _adopt(self, runner: Runner) -> None:
         self.runner = runner
         self.closed: set[int] = set()
+        self.ending = False
         self.writer = Writer(runner.orders)
         os.set_blocking(runner.orders, False)
         self.send({'kind': 'session', 'language': self.language, **self.order})
@@ -119,7 +120,8 @@ class Context:
             self.runner.take_end(pid, status, usage)
 
     def end(self) -> None:
-        """Kills it for good."""
+        """Kills the interpreter that is there."""
         if self.runner is not None:
+            self.ending = True
             with suppress(OSError):
                 self.runner.kill()

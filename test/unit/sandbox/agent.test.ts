@@ -19,7 +19,7 @@ afterEach(async () => {
 
 function start(command: string[], environment: Record<string, string> = {}): Child {
   const [file = '', ...args] = command;
-  const env = { PATH: process.env.PATH ?? '', ...environment };
+  const env = { ...process.env, ...environment };
   const child = spawn(file, args, { env, stdio: ['pipe', 'pipe', 'ignore'] });
   child.stdin.on('error', () => undefined);
   cleanups.push(async () => {

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { CodeRun } from '../../../src/api/coderun.ts';
 import type { ReplSession } from '../../../src/api/replsession.ts';
-import { Admission } from '../../../src/controllers/admission.ts';
-import { aClaimedRun, aClass } from '../../support/builders.ts';
+import { Admission, sessionAt, sessionPlace } from '../../../src/controllers/admission.ts';
+import { aClaimedRun, aClass, aReadySession } from '../../support/builders.ts';
 
 function setUp({ maxStarting = 2, runs = [] as CodeRun[], sessions = [] as ReplSession[] } = {}) {
   const woken: string[] = [];
@@ -71,6 +71,40 @@ test('runs that a leader before us has started hold their places', () => {
   const run = aClaimedRun({ className: 'default' });
   const { admission } = setUp({ runs: [run] });
   expect(admission.hasRoom('tenant/other', aClass({ maxConcurrentPerNamespace: 1 }))).toBe(false);
+});
+
+test('sessions count with runs, and each has a place of its own though their names are the same', () => {
+  const limited = aClass({ maxConcurrentPerNamespace: 2 });
+  const { admission, woken } = setUp({ maxStarting: 1 });
+  const place = sessionPlace('a/1');
+  expect(admission.admit(place, limited, false)).toBe(true);
+  expect(admission.admit('a/1', limited, false)).toBe(false);
+  admission.followSession('a/1', 'Ready');
+  expect(woken).toEqual(['a/1']);
+  expect(admission.admit('a/1', limited, false)).toBe(true);
+  expect(admission.hasRoom('a/2', limited)).toBe(false);
+  admission.follow('a/1', 'Completed');
+  expect(admission.hasRoom('a/2', limited)).toBe(true);
+  admission.followSession('a/1', 'IdleTimeout');
+  expect(admission.admit(sessionPlace('a/3'), limited, false)).toBe(true);
+});
+
+test.each(['IdleTimeout', 'OutOfMemory', undefined] as const)('a session that ends as %s makes room', (reason) => {
+  const { admission, woken } = setUp({ maxStarting: 1 });
+  cold(admission, sessionPlace('a/1'), sessionPlace('a/2'));
+  admission.followSession('a/1', reason);
+  expect(woken.map(sessionAt)).toEqual(['a/2']);
+});
+
+test('sessions that a leader before us has started hold their places, and runs in them none', () => {
+  const run = aClaimedRun({ sessionRef: { name: 'notebook' } });
+  const { admission } = setUp({ runs: [run], sessions: [aReadySession({ className: 'default' })] });
+  expect(admission.hasRoom('tenant/other', aClass({ maxConcurrentPerNamespace: 1 }))).toBe(false);
+  expect(admission.hasRoom('tenant/other', aClass({ maxConcurrentPerNamespace: 2 }))).toBe(true);
+});
+
+test('the place of a session leads back to it, and that of a run to none', () => {
+  expect([sessionAt(sessionPlace('a/b')), sessionAt('a/b')]).toEqual(['a/b', undefined]);
 });
 
 test('a run that leaves the queue is woken no more', () => {

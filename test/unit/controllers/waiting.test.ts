@@ -1,11 +1,21 @@
 import { expect, test } from 'vitest';
-import { LABEL_CLASS, LABEL_RUN } from '../../../src/api/group.ts';
+import { LABEL_CLASS, LABEL_RUN, LABEL_SESSION } from '../../../src/api/group.ts';
 import type { Pod } from '../../../src/api/object.ts';
 import { type Claimant, WaitingSandboxes } from '../../../src/controllers/waiting.ts';
 import { createStores } from '../../../src/roles/stores.ts';
 import type { Channels, ChannelView } from '../../../src/sandbox/channels.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
-import { aChannel, aClaimedRun, aClass, aHello, aPooledPod, aRun } from '../../support/builders.ts';
+import {
+  aChannel,
+  aClaimedRun,
+  aClass,
+  aHello,
+  aPooledPod,
+  aReadySession,
+  aRun,
+  aSession,
+  aSessionState,
+} from '../../support/builders.ts';
 
 /** A pool's pods as the watch shows them, each with the channel that is open to it. */
 function setUp(...sandboxes: { pod: Pod; channel: ChannelView | undefined }[]) {
@@ -83,6 +93,16 @@ test.each([
     ready('a', {}, { labels: { 'coderun.dev/pool': 'warm', 'coderun.dev/class-generation': '0' } }),
   ],
   ['that is being deleted', ready('a', {}, { deletionTimestamp: 'now' })],
+  ['whose agent holds a session', ready('a', { hello: aHello({ session: aSessionState() }) })],
+  ['whose agent was told to open a session', ready('a', { wasToldToOpen: true })],
+  [
+    'that a session has adopted',
+    ready(
+      'a',
+      {},
+      { labels: { 'coderun.dev/pool': 'warm', 'coderun.dev/class-generation': '1', [LABEL_SESSION]: 'x' } },
+    ),
+  ],
   [
     'that a run has adopted',
     ready('a', {}, { labels: { 'coderun.dev/pool': 'warm', 'coderun.dev/class-generation': '1', [LABEL_RUN]: 'x' } }),
@@ -98,4 +118,32 @@ test('a sandbox that a run has claimed is offered to nobody, though a leader bef
   stores.runs.replace([run], '100', { consistent: true });
   expect(waiting.isClaimed(ready('a').pod)).toBe(true);
   expect(offer(runNamed('other'))).toBeUndefined();
+});
+
+test('a sandbox is offered to a run or to a session, never to both', () => {
+  const { offer, stores } = setUp(ready('a'), ready('b'));
+  const [run, session] = [runNamed('same'), aSession()];
+  session.metadata.name = 'same';
+  stores.runs.replace([run], '100', { consistent: true });
+  stores.sessions.replace([session], '100', { consistent: true });
+  expect([offer(run), offer(session), offer(runNamed('third'))]).toEqual(['a', 'b', undefined]);
+});
+
+test('a sandbox that a session has claimed is offered to nobody, though a leader before us wrote the claim', () => {
+  const { stores, waiting, offer } = setUp(ready('a'));
+  const session = aReadySession({}, { sandbox: { podName: 'a', podUID: 'uid-of-a' } });
+  stores.sessions.replace([session], '100', { consistent: true });
+  expect(waiting.isClaimed(ready('a').pod)).toBe(true);
+  expect(offer()).toBeUndefined();
+});
+
+test('a sandbox of a session that was deleted is promised to nobody', () => {
+  const { waiting, stores } = setUp(ready('a'));
+  const session = aSession();
+  stores.sessions.replace([session], '100', { consistent: true });
+  waiting.offer(session, aClass());
+  expect(waiting.promisedTo('uid-of-a')).toMatchObject({ kind: 'ReplSession', key: 'tenant/notebook' });
+  expect(waiting.isClaimed(ready('a').pod)).toBe(true);
+  stores.sessions.replace([], '101', { consistent: true });
+  expect(waiting.isClaimed(ready('a').pod)).toBe(false);
 });

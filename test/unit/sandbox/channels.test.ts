@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { Channels } from '../../../src/sandbox/channels.ts';
 import type { Command } from '../../../src/sandbox/protocol.ts';
-import { anExit, POD_UID, RUN_UID, T0 } from '../../support/builders.ts';
+import { anExit, POD_UID, RUN_UID, SESSION_UID, T0 } from '../../support/builders.ts';
 import { TestStream } from '../../support/stream.ts';
 
-const hello = (run: { id: string; state: string } | null = null) => ({
-  hello: { protocol: 1, epoch: 1, kernel: '4.19.0-gvisor', gvisor: true, python: '3.13.0', run },
+const hello = (run: { id: string; state: string } | null = null, more: object = {}) => ({
+  hello: { protocol: 1, epoch: 1, kernel: '4.19.0-gvisor', gvisor: true, python: '3.13.0', run, ...more },
 });
 
-const execute: Command = {
+const execute = {
   execute: { id: RUN_UID, epoch: 1, language: 'python', code: '1', timeoutSeconds: 1, memoryBytes: 1 },
-};
+} satisfies Command;
 
 /** Channels to one pod, whose attempts to attach take the given streams in turn; undefined is a refused attempt. */
 function setUp(...streams: (TestStream | undefined)[]) {
@@ -168,5 +168,103 @@ describe('a channel to a sandbox', () => {
     await new Promise(setImmediate);
     expect(channels.size).toBe(0);
     expect(channels.view(POD_UID)).toBeUndefined();
+  });
+});
+
+describe('a channel to the sandbox of a session', () => {
+  const open: Command = { open: { id: SESSION_UID, epoch: 1, memoryBytes: 1 } };
+  const order = (id: string): Command => ({ execute: { ...execute.execute, id } });
+  const exit = (id: string) => ({ ...anExit(), id });
+
+  /** A channel over which the sandbox was opened. */
+  async function opened() {
+    const stream = new TestStream();
+    const world = setUp(stream);
+    world.open();
+    stream.say(hello());
+    await world.change();
+    await world.channels.send(POD_UID, open);
+    stream.say({ id: SESSION_UID, opened: { cause: null, message: '' } });
+    await world.change();
+    return { ...world, stream, view: (id?: string) => world.channels.view(POD_UID, id) };
+  }
+
+  test('shows that it was opened, and for whom', async () => {
+    const { view } = await opened();
+    expect(view()).toMatchObject({ wasToldToOpen: true, opened: { id: SESSION_UID, cause: null } });
+  });
+
+  test('holds what each execution said apart', async () => {
+    const { channels, stream, change, view } = await opened();
+    for (const id of ['a', 'b']) await channels.send(POD_UID, order(id));
+    stream.say({ id: 'a', started: {} }, { id: 'a', stdout: 'of a' }, exit('a'), { id: 'b', started: {} });
+    await change();
+    expect(view('a')).toMatchObject({
+      isWhole: true,
+      startedAt: T0,
+      transcript: { stdout: 'of a', exit: { exitCode: 0 } },
+    });
+    expect(view('b')).toMatchObject({ transcript: { stdout: '', exit: undefined } });
+    expect(view('c')).toMatchObject({ transcript: undefined, startedAt: undefined });
+  });
+
+  test('says of an order given again that the beginning may be missing', async () => {
+    const { channels, view } = await opened();
+    await channels.send(POD_UID, order('a'), { again: true });
+    expect(view('a')?.isWhole).toBe(false);
+  });
+
+  test('lets go of an execution', async () => {
+    const { channels, view } = await opened();
+    await channels.send(POD_UID, order('a'));
+    await channels.send(POD_UID, { interrupt: { id: 'a', epoch: 1 } });
+    channels.forget(POD_UID, 'a');
+    expect(view('a')).toMatchObject({ transcript: undefined, interruptedAt: undefined });
+  });
+
+  test('holds nothing of executions that were not ordered over it', async () => {
+    const { stream, change, view } = await opened();
+    stream.say({ id: 'x', started: {} }, { id: 'x', stdout: 'a flood' }, exit('x'));
+    await change();
+    expect([view('x')?.transcript, view()?.transcript]).toEqual([undefined, undefined]);
+  });
+
+  test('tells a refused execution from the others', async () => {
+    const { channels, stream, change, view } = await opened();
+    for (const id of ['a', 'b']) await channels.send(POD_UID, order(id));
+    stream.say({ refused: { reason: 'Busy', message: 'full', id: 'a' } });
+    await change();
+    expect([view('a')?.refused?.reason, view('b')?.refused]).toEqual(['Busy', undefined]);
+  });
+
+  test('tells the refusal of an order that it knows nothing of from the others', async () => {
+    const { channels, stream, change, view } = await opened();
+    await channels.send(POD_UID, order('b'));
+    stream.say({ refused: { reason: 'Invalid', message: 'not here', id: 'gone' } });
+    await change();
+    expect(view('b')?.refused).toBeUndefined();
+  });
+
+  test('shows the newest hello, when it came and when it was asked for', async () => {
+    const { channels, stream, change, view } = await opened();
+    await channels.send(POD_UID, { hello: { epoch: 1 } });
+    const session = { id: SESSION_UID, state: 'open', executions: 2, busy: false, idleMilliseconds: 7 };
+    stream.say(hello(null, { session }));
+    await change();
+    expect(view()).toMatchObject({ hello: { session }, helloAt: T0, askedAt: T0 });
+  });
+
+  test('is not put off by the refusal of an older leader, which everyone is told of', async () => {
+    const { stream, change, view } = await opened();
+    stream.say({ refused: { reason: 'StaleEpoch', message: 'epoch 1 has been seen', id: null } });
+    await change();
+    expect(view()?.refused).toBeUndefined();
+  });
+
+  test('knows by a hello to a newer leader that there is one', async () => {
+    const { stream, change, view } = await opened();
+    stream.say(hello(null, { epoch: 2 }));
+    await change();
+    expect(view('any')?.refused?.reason).toBe('StaleEpoch');
   });
 });

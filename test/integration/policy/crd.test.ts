@@ -7,6 +7,7 @@ import { type Answer, type Api, install, type Request, until } from './support.t
 
 const RUNS = '/apis/coderun.dev/v1alpha1/namespaces/coderun-sandboxes/coderuns';
 const BATCHES = '/apis/coderun.dev/v1alpha1/namespaces/coderun-sandboxes/codebatches';
+const SESSIONS = '/apis/coderun.dev/v1alpha1/namespaces/coderun-sandboxes/replsessions';
 const CLASSES = '/apis/coderun.dev/v1alpha1/sandboxclasses';
 const TABLE = 'application/json;as=Table;g=meta.k8s.io;v=v1';
 
@@ -48,7 +49,7 @@ describe('a CodeRun', () => {
     expect(body.spec).toEqual({ code: '1', language: 'python', ttlSecondsAfterFinished: 3600, cancelled: false });
   });
 
-  test('may set every field there is', async () => {
+  test('may set every field there is, but for its session', async () => {
     const spec = {
       codeFrom: { configMapKeyRef: { name: 'c', key: 'k' } },
       language: 'bash',
@@ -64,13 +65,25 @@ describe('a CodeRun', () => {
       ],
       packages: ['humanize==4.9.0', 'requests[socks]>=2,<3'],
       artifacts: ['*.png'],
-      sessionRef: { name: 's' },
       ttlSecondsAfterFinished: 0,
       cancelled: false,
     };
     const { message, body } = await api(run(spec));
     expect(message).toBe('');
     expect(body.spec).toEqual(spec);
+  });
+
+  test('may have a session, and all that a session has not given it', async () => {
+    const spec = {
+      code: '1',
+      sessionRef: { name: 's' },
+      timeoutSeconds: 5,
+      args: ['a'],
+      env: [{ name: 'A', value: 'b' }],
+      files: [{ path: 'a', content: '' }],
+      artifacts: ['*'],
+    };
+    expect((await api(run(spec))).message).toBe('');
   });
 
   test.each<[string, object, string]>([
@@ -101,6 +114,21 @@ describe('a CodeRun', () => {
     ['base64 that is none', { code: '1', files: [{ path: 'a', contentBase64: '?' }] }, 'spec.files[0].contentBase64'],
     ['a package by URL', { code: '1', packages: ['git+https://example.org/x'] }, 'spec.packages[0]'],
     ['an option as a package', { code: '1', packages: ['--index-url=x'] }, 'spec.packages[0]'],
+    [
+      'a class beside a session',
+      { code: '1', sessionRef: { name: 's' }, className: 'c' },
+      "className is the session's to say; leave it out beside sessionRef",
+    ],
+    [
+      'resources beside a session',
+      { code: '1', sessionRef: { name: 's' }, resources: { cpu: '1' } },
+      "resources is the session's to say",
+    ],
+    [
+      'packages beside a session',
+      { code: '1', sessionRef: { name: 's' }, packages: ['a'] },
+      "packages is the session's to say",
+    ],
     ['too many arguments', { code: '1', args: Array(257).fill('') }, 'spec.args: Too many'],
     ['a TTL of more than 30 days', { code: '1', ttlSecondsAfterFinished: 2_592_001 }, 'spec.ttlSecondsAfterFinished'],
   ])('is refused with %s', async (_title, spec, said) => {
@@ -276,6 +304,100 @@ describe('a CodeBatch', () => {
   });
 });
 
+describe('a ReplSession', () => {
+  const session = (spec: object, name = 's', query = 'dryRun=All&fieldValidation=Strict'): Request => ({
+    method: 'POST',
+    path: `${SESSIONS}?${query}`,
+    body: { apiVersion: API_VERSION, kind: 'ReplSession', metadata: { name }, spec },
+  });
+  const every = {
+    className: 'default',
+    idleTimeoutSeconds: 10,
+    maxLifetimeSeconds: 86_400,
+    resources: { cpu: '500m', memory: 536870912 },
+    env: [{ name: 'A', value: 'b' }],
+    files: [{ path: 'a/b.csv', content: '' }],
+    packages: ['humanize==4.9.0'],
+    ttlSecondsAfterFinished: 0,
+    terminated: false,
+  };
+
+  test('gets its defaults from the schema', async () => {
+    const { message, body } = await api(session({}));
+    expect(message).toBe('');
+    expect(body.spec).toEqual({
+      idleTimeoutSeconds: 300,
+      maxLifetimeSeconds: 3600,
+      ttlSecondsAfterFinished: 3600,
+      terminated: false,
+    });
+  });
+
+  test('may set every field there is', async () => {
+    const { message, body } = await api(session(every));
+    expect([message, body.spec]).toEqual(['', every]);
+  });
+
+  test.each<[string, object, string]>([
+    ['an idle timeout of seconds', { idleTimeoutSeconds: 9 }, 'spec.idleTimeoutSeconds'],
+    ['an idle timeout of more than a day', { idleTimeoutSeconds: 86_401 }, 'spec.idleTimeoutSeconds'],
+    ['a lifetime of more than a day', { maxLifetimeSeconds: 86_401 }, 'spec.maxLifetimeSeconds'],
+    ['code', { code: '1' }, 'unknown field "spec.code"'],
+    ['the variable LD_PRELOAD', { env: [{ name: 'LD_PRELOAD', value: '' }] }, 'must not be PATH'],
+    ['a path that climbs', { files: [{ path: '../b', content: '' }] }, 'relative path'],
+    ['a package by URL', { packages: ['git+https://example.org/x'] }, 'spec.packages[0]'],
+  ])('is refused with %s', async (_title, spec, said) => {
+    const answer = await api(session(spec));
+    expect(answer.code).toBeGreaterThanOrEqual(400);
+    expect(answer.code).toBeLessThan(500);
+    expect(answer.message).toContain(said);
+  });
+
+  describe('once made', () => {
+    beforeAll(async () => {
+      await api(session({}, 'made', 'fieldValidation=Strict'));
+    });
+
+    test.each(Object.keys(every).filter((field) => field !== 'terminated'))('keeps its %s', async (field) => {
+      const answer = await patch(`${SESSIONS}/made?dryRun=All`, { spec: { [field]: every[field as 'env'] } });
+      expect(answer.code).toBe(422);
+      expect(answer.message).toContain(`${field} is immutable; make a new object instead`);
+    });
+
+    test('is terminated once and for all', async () => {
+      expect((await patch(`${SESSIONS}/made`, { spec: { terminated: true } })).message).toBe('');
+      const answer = await patch(`${SESSIONS}/made`, { spec: { terminated: false } });
+      expect(answer.message).toContain('a terminated session cannot be set back');
+    });
+
+    test('shows whether it is ready, why, what it did and when it expires', async () => {
+      const expiresAt = '2026-01-01T00:05:00.000Z';
+      const condition = {
+        type: 'Ready',
+        status: 'True',
+        reason: 'Ready',
+        message: 'ready',
+        observedGeneration: 1,
+        lastTransitionTime: '2026-01-01T00:00:00Z',
+      };
+      const status = {
+        conditions: [condition],
+        startTime: '2026-01-01T00:00:00.000Z',
+        lastActivityTime: '2026-01-01T00:00:00.000Z',
+        expiresAt,
+        executions: 3,
+        sandbox: { podName: 'p', podUID: 'u', warm: true },
+      };
+      expect((await patch(`${SESSIONS}/made/status`, { status })).body.status).toEqual(status);
+      const table = await api({ path: `${SESSIONS}/made`, accept: TABLE });
+      const columns = table.body.columnDefinitions as { name: string; priority: number }[];
+      const shown = columns.filter(({ priority }) => priority === 0).map(({ name }) => name);
+      expect(shown).toEqual(['Name', 'Ready', 'Reason', 'Executions', 'Expires', 'Age']);
+      expect(table.body.rows[0].cells.slice(0, 5)).toEqual(['made', 'True', 'Ready', 3, expiresAt]);
+    });
+  });
+});
+
 describe('a SandboxClass', () => {
   test('gets its defaults from the schema, down to each amount', async () => {
     const { message, body } = await api(sandboxClass({ image: 'i' }));
@@ -315,6 +437,7 @@ test('the kinds have short names and the category coderun-dev', async () => {
     expect.arrayContaining([
       expect.objectContaining({ name: 'coderuns', shortNames: ['crun'], categories: ['coderun-dev'] }),
       expect.objectContaining({ name: 'codebatches', shortNames: ['cbatch'], categories: ['coderun-dev'] }),
+      expect.objectContaining({ name: 'replsessions', shortNames: ['rsess'], categories: ['coderun-dev'] }),
       expect.objectContaining({ name: 'sandboxclasses', shortNames: ['sclass'], categories: ['coderun-dev'] }),
     ]),
   );

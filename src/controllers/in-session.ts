@@ -16,7 +16,7 @@ import type { Stores } from './stores.ts';
 /** The index of the runs' store that finds the runs of a session, by its key, which have not ended. */
 export const RUNS_BY_SESSION = 'session';
 
-export const sessionOfRun = ({ metadata, spec }: CodeRun): string | undefined =>
+const sessionOfRun = ({ metadata, spec }: CodeRun): string | undefined =>
   spec.sessionRef && joinKey(metadata.namespace, spec.sessionRef.name);
 
 /** The session of a run that has not ended. */
@@ -26,7 +26,7 @@ export function openSessionOfRun(run: CodeRun): string | undefined {
 }
 
 /** The run whose turn it is in the session: the one that is claimed, or else the oldest. */
-export function nextInSession({ runs }: Stores, sessionKey: string): CodeRun | undefined {
+function nextInSession({ runs }: Stores, sessionKey: string): CodeRun | undefined {
   const waiting = runs.by(RUNS_BY_SESSION, sessionKey);
   const created = ({ metadata }: CodeRun) => metadata.creationTimestamp;
   // Of one second, those that were seen first come first.

@@ -97,7 +97,7 @@ export function cutBatch(batch: CodeBatch): CodeBatch {
 }
 
 /** As with runs: a session that has ended needs no files any more. */
-export function cutSession(session: ReplSession): ReplSession {
+function cutSession(session: ReplSession): ReplSession {
   const cut = withoutManagedFields(session);
   if (!isEndedSession(cut)) return cut;
   const { files: _files, env: _env, packages: _packages, ...spec } = cut.spec;

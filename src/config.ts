@@ -31,7 +31,7 @@ const Environment = z.object({
     .min(1)
     .max(1000)
     .default(16)
-    .describe('Runs that may be starting a sandbox of their own at once; others are queued, in turn by namespace.'),
+    .describe('Runs and sessions that may be starting a sandbox at once; others are queued, in turn by namespace.'),
   CODERUN_POOL_STARTING: z.coerce
     .number()
     .int()
@@ -39,7 +39,7 @@ const Environment = z.object({
     .max(100)
     .default(4)
     .describe('Sandboxes of one pool that may be starting at once.'),
-  CODERUN_PENDING_TIMEOUT_SECONDS: seconds(300).describe('How long a run may wait for its sandbox.'),
+  CODERUN_PENDING_TIMEOUT_SECONDS: seconds(300).describe('How long a run or a session may wait for its sandbox.'),
   CODERUN_IMAGE_PULL_GRACE_SECONDS: seconds(60).describe('How long the image of a sandbox may fail to be pulled.'),
   CODERUN_TIMEOUT_GRACE_SECONDS: seconds(5).describe(
     'What an agent gets beyond a timeout to end the program and say so.',

@@ -7,8 +7,7 @@ import type { ReplSession } from '../api/replsession.ts';
 import { reasonOf } from '../core/coderun.ts';
 import type { Home } from '../core/plan.ts';
 import { isNotFound } from '../kube/error.ts';
-import { joinKey, keyOf } from '../runtime/keys.ts';
-import type { Change } from '../runtime/store.ts';
+import { joinKey } from '../runtime/keys.ts';
 import type { CodeRunDeps } from './coderun.ts';
 import type { RunMemory } from './memory.ts';
 import type { Stores } from './stores.ts';
@@ -16,7 +15,7 @@ import type { Stores } from './stores.ts';
 /** The index of the runs' store that finds the runs of a session, by its key, which have not ended. */
 export const RUNS_BY_SESSION = 'session';
 
-const sessionOfRun = ({ metadata, spec }: CodeRun): string | undefined =>
+export const sessionOfRun = ({ metadata, spec }: CodeRun): string | undefined =>
   spec.sessionRef && joinKey(metadata.namespace, spec.sessionRef.name);
 
 /** The session of a run that has not ended. */
@@ -25,8 +24,14 @@ export function openSessionOfRun(run: CodeRun): string | undefined {
   return reason && isFinalReason(reason) ? undefined : sessionOfRun(run);
 }
 
+/** UID of the pod that a run has claimed; of a run that has ended in a session, none: the pod is the session's. */
+export function podOfRun(run: CodeRun): string | undefined {
+  const isOver = run.spec.sessionRef !== undefined && openSessionOfRun(run) === undefined;
+  return isOver ? undefined : run.status?.sandbox?.podUID;
+}
+
 /** The run whose turn it is in the session: the one that is claimed, or else the oldest. */
-function nextInSession({ runs }: Stores, sessionKey: string): CodeRun | undefined {
+export function nextInSession({ runs }: Stores, sessionKey: string): CodeRun | undefined {
   const waiting = runs.by(RUNS_BY_SESSION, sessionKey);
   const created = ({ metadata }: CodeRun) => metadata.creationTimestamp;
   // Of one second, those that were seen first come first.
@@ -35,19 +40,6 @@ function nextInSession({ runs }: Stores, sessionKey: string): CodeRun | undefine
     waiting.find((run) => reasonOf(run) === 'Running') ??
     waiting.reduce<CodeRun | undefined>((first, run) => (first && !isOlder(run, first) ? first : run), undefined)
   );
-}
-
-/** Keys of the runs whose turn it may be because of what has happened to a run. */
-export function wokenByRun(stores: Stores, { type, object }: Change<CodeRun>): string[] {
-  const session = sessionOfRun(object);
-  if (session === undefined || (type !== 'DELETED' && openSessionOfRun(object) !== undefined)) return [];
-  return wokenBySession(stores, session);
-}
-
-/** Keys of the runs that a change of the session or its sandbox concerns, beside those that have claimed it. */
-export function wokenBySession(stores: Stores, sessionKey: string): string[] {
-  const next = nextInSession(stores, sessionKey);
-  return next ? [keyOf(next)] : [];
 }
 
 /** The session of a run and where it stands; undefined for a run that has a sandbox of its own. */

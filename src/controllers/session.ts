@@ -104,7 +104,7 @@ async function writeStatus(
   const written = await deps.kube.replaceStatus<ReplSession>(REPL_SESSIONS, { ...session, status });
   deps.stores.sessions.upsert(written);
   if (sessionReasonOf(written) === 'Ready') memory.refreshedAt = deps.clock.now();
-  observeSession(deps, session, written);
+  observeSession(deps, session, written, memory.firstSeen);
   return written;
 }
 

@@ -25,19 +25,20 @@ export function observeTransition(
   metrics.finished(reason, after.spec.language, (status?.durationMilliseconds ?? 0) / 1000);
 }
 
-/** As for runs. */
+/** As for runs; `firstSeen` is when this process came to know the session. */
 export function observeSession(
   { log, metrics }: { log: Logger; metrics: SessionMetrics },
   before: ReplSession,
   after: ReplSession,
+  firstSeen: Date,
 ): void {
   const reason = sessionReasonOf(after);
   if (!reason || reason === sessionReasonOf(before)) return;
-  const { name, namespace, uid, creationTimestamp } = after.metadata;
+  const { name, namespace, uid } = after.metadata;
   const { status } = after;
   log.info({ session: name, namespace, uid, reason, pod: status?.sandbox?.podName }, 'Session changed its state');
   if (reason === 'Ready') {
-    const seconds = (Date.parse(status?.startTime ?? '') - Date.parse(creationTimestamp)) / 1000;
+    const seconds = (Date.parse(status?.startTime ?? '') - firstSeen.getTime()) / 1000;
     metrics.started(Math.max(0, seconds), status?.sandbox?.warm ?? false);
   }
   if (SESSION_REASONS[reason].final) metrics.ended(reason);

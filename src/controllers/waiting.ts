@@ -17,7 +17,7 @@ import type { Stores } from './stores.ts';
 export const PODS_BY_POOL = 'pool';
 /** The index of the pods' store that finds pods of pools that nobody has adopted, by namespace and class. */
 export const POOLED_PODS_BY_CLASS = 'pooled';
-/** The index of the runs' store that finds the run that has claimed a pod, or runs in it. */
+/** The index of the runs' store that finds the run that has claimed a pod, or is executed in it. */
 export const RUNS_BY_POD = 'pod';
 /** The index of the sessions' store that finds the session that has claimed a pod. */
 export const SESSIONS_BY_POD = 'pod';

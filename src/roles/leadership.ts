@@ -5,13 +5,13 @@ import { SESSION_REASONS, type SessionState } from '../api/session-reasons.ts';
 import type { Config } from '../config.ts';
 import { Admission, sessionAt } from '../controllers/admission.ts';
 import { batchKeyOf, batchReconciler, concernsBatch } from '../controllers/batch.ts';
-import { type CodeRunDeps, codeRunReconciler, runKeyOf } from '../controllers/coderun.ts';
+import { type CodeRunDeps, codeRunReconciler } from '../controllers/coderun.ts';
 import { eventRecorder } from '../controllers/events.ts';
-import { wokenByRun, wokenBySession } from '../controllers/in-session.ts';
 import { poolReconciler } from '../controllers/pool.ts';
-import { type SessionDeps, sessionKeyOf, sessionReconciler } from '../controllers/session.ts';
+import { type SessionDeps, sessionReconciler } from '../controllers/session.ts';
 import type { Stores } from '../controllers/stores.ts';
-import { type Claimant, poolKeyOf, RUNS_BY_POD, SESSIONS_BY_POD, WaitingSandboxes } from '../controllers/waiting.ts';
+import { type Claimant, poolKeyOf, WaitingSandboxes } from '../controllers/waiting.ts';
+import { runsByPod, runsByRun, runsBySession, sessionsByPod } from '../controllers/wakes.ts';
 import { CONTAINER } from '../core/pod.ts';
 import { sessionReasonOf } from '../core/session-status.ts';
 import { isConflict, isNotFound } from '../kube/error.ts';
@@ -103,8 +103,8 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
   const wakePod = (pod: Pod): void => {
     const promised = waiting.promisedTo(pod.metadata.uid);
     if (promised) queues[promised.kind].add(promised.key);
-    for (const key of runsIn(stores, pod)) runs.add(key);
-    for (const key of sessionsIn(stores, pod)) sessions.add(key);
+    for (const key of runsByPod(stores, pod)) runs.add(key);
+    for (const key of sessionsByPod(stores, pod)) sessions.add(key);
     const pool = poolKeyOf(pod);
     if (pool !== undefined) pools.add(pool);
   };
@@ -127,12 +127,9 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
       reconcile: codeRunReconciler(deps),
       workers: config.CODERUN_WORKERS,
       sources: [
-        changesOf(stores.runs, (change) => [keyOf(change.object), ...wokenByRun(stores, change)]),
-        changesOf(stores.pods, ({ object }) => runsIn(stores, object)),
-        changesOf(stores.sessions, ({ object }) => [
-          ...stores.runs.by(RUNS_BY_POD, object.status?.sandbox?.podUID ?? '').map(keyOf),
-          ...wokenBySession(stores, keyOf(object)),
-        ]),
+        changesOf(stores.runs, (change) => runsByRun(stores, change)),
+        changesOf(stores.pods, ({ object }) => runsByPod(stores, object)),
+        changesOf(stores.sessions, ({ object }) => runsBySession(stores, object)),
       ],
     }),
     controllerOf(role, metrics('replsession'), {
@@ -142,7 +139,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
       workers: SESSION_WORKERS,
       sources: [
         changesOf(stores.sessions, ({ object }) => [keyOf(object)]),
-        changesOf(stores.pods, ({ object }) => sessionsIn(stores, object)),
+        changesOf(stores.pods, ({ object }) => sessionsByPod(stores, object)),
       ],
     }),
     controllerOf(role, metrics('sandboxpool'), {
@@ -175,22 +172,6 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     channels.closeAll();
   }
 };
-
-/** Keys of the runs that a pod was made for, that have claimed it, or whose turn it is in its session. */
-function runsIn(stores: Stores, pod: Pod): string[] {
-  const claimed = stores.runs.by(RUNS_BY_POD, pod.metadata.uid).map(keyOf);
-  return [
-    ...new Set(
-      [runKeyOf(pod) ?? [], claimed, sessionsIn(stores, pod).flatMap((key) => wokenBySession(stores, key))].flat(),
-    ),
-  ];
-}
-
-/** Keys of the sessions that a pod was made for or that have claimed it. */
-function sessionsIn(stores: Stores, pod: Pod): string[] {
-  const claimed = stores.sessions.by(SESSIONS_BY_POD, pod.metadata.uid).map(keyOf);
-  return [...new Set([sessionKeyOf(pod) ?? [], claimed].flat())];
-}
 
 function countSessions({ sessions }: Stores): Record<SessionState, number> {
   const counts = { starting: 0, ready: 0, ended: 0 };

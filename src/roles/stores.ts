@@ -10,7 +10,7 @@ import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { SandboxPool } from '../api/sandboxpool.ts';
 import { batchKeyOf, RUNS_BY_BATCH } from '../controllers/batch.ts';
 import { PODS_BY_RUN, runKeyOf } from '../controllers/coderun.ts';
-import { openSessionOfRun, RUNS_BY_SESSION } from '../controllers/in-session.ts';
+import { openSessionOfRun, podOfRun, RUNS_BY_SESSION } from '../controllers/in-session.ts';
 import type { NetworkPolicy } from '../controllers/network.ts';
 import { PODS_BY_SESSION, sessionKeyOf } from '../controllers/session.ts';
 import type { Stores } from '../controllers/stores.ts';
@@ -36,7 +36,7 @@ export const createStores = (logger: Logger): Stores => ({
     logger,
     transform: cutRun,
     indexes: {
-      [RUNS_BY_POD]: ({ status }) => maybe(status?.sandbox?.podUID),
+      [RUNS_BY_POD]: (run) => maybe(podOfRun(run)),
       [RUNS_BY_BATCH]: (run) => maybe(batchKeyOf(run)),
       [RUNS_BY_SESSION]: (run) => maybe(openSessionOfRun(run)),
     },

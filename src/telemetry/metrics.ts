@@ -55,7 +55,7 @@ export function runMetrics(register: Registry): RunMetrics {
 
 /** What is counted about sessions. */
 export interface SessionMetrics {
-  /** A session became ready so many seconds after its creation, which is known to the second. */
+  /** A session became ready so many seconds after its creation. */
   started(seconds: number, warm: boolean): void;
   ended(reason: SessionReason): void;
 }

@@ -11,9 +11,9 @@ import type { KubernetesObject, Pod } from '../../src/api/object.ts';
 import { type ReplSession, ReplSessionSpec, type ReplSessionSpecInput } from '../../src/api/replsession.ts';
 import { Admission, sessionAt } from '../../src/controllers/admission.ts';
 import { type CodeRunDeps, codeRunReconciler } from '../../src/controllers/coderun.ts';
-import { wokenByRun, wokenBySession } from '../../src/controllers/in-session.ts';
 import { sessionReconciler } from '../../src/controllers/session.ts';
-import { RUNS_BY_POD, SESSIONS_BY_POD, WaitingSandboxes } from '../../src/controllers/waiting.ts';
+import { WaitingSandboxes } from '../../src/controllers/waiting.ts';
+import { runsByPod, runsByRun, runsBySession, sessionsByPod } from '../../src/controllers/wakes.ts';
 import { reasonOf } from '../../src/core/coderun.ts';
 import { networkPolicies } from '../../src/core/network.ts';
 import { sessionReasonOf } from '../../src/core/session-status.ts';
@@ -227,13 +227,11 @@ class Leader {
       session: sessionReconciler({ ...deps, metrics: sessionMetrics, wake: wakeSession }),
     };
     stores.runs.onChange((change) => {
-      wakeRun(keyOf(change.object));
-      for (const key of wokenByRun(stores, change)) wakeRun(key);
+      for (const key of runsByRun(stores, change)) wakeRun(key);
     });
     stores.sessions.onChange(({ object }) => {
       wakeSession(keyOf(object));
-      for (const run of stores.runs.by(RUNS_BY_POD, object.status?.sandbox?.podUID ?? '')) wakeRun(keyOf(run));
-      for (const key of wokenBySession(stores, keyOf(object))) wakeRun(key);
+      for (const key of runsBySession(stores, object)) wakeRun(key);
     });
     stores.pods.onChange(({ object }) => this.#wakePod(object));
     stores.classes.upsert(aClass());
@@ -289,16 +287,10 @@ class Leader {
   }
 
   #wakePod(pod: Pod): void {
-    const { uid } = pod.metadata;
-    const promised = this.#waiting.promisedTo(uid);
+    const promised = this.#waiting.promisedTo(pod.metadata.uid);
     if (promised) this.#queue.add(`${promised.kind === 'CodeRun' ? 'run' : 'session'} ${promised.key}`);
-    const owner = pod.metadata.ownerReferences?.[0];
-    if (owner?.kind === 'ReplSession') this.#queue.add(`session ${NAMESPACE}/${owner.name}`);
-    for (const run of this.stores.runs.by(RUNS_BY_POD, uid)) this.#queue.add(`run ${keyOf(run)}`);
-    for (const session of this.stores.sessions.by(SESSIONS_BY_POD, uid)) {
-      this.#queue.add(`session ${keyOf(session)}`);
-      for (const key of wokenBySession(this.stores, keyOf(session))) this.#queue.add(`run ${key}`);
-    }
+    for (const key of runsByPod(this.stores, pod)) this.#queue.add(`run ${key}`);
+    for (const key of sessionsByPod(this.stores, pod)) this.#queue.add(`session ${key}`);
   }
 
   #watch<T extends KubernetesObject>(

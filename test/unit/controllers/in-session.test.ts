@@ -30,6 +30,15 @@ describe('a run in a session', () => {
     });
   });
 
+  test('leaves nothing behind in memory that grows with the runs of its session', async () => {
+    const { leader, ...cluster } = await aSession();
+    await cluster.createRun('first');
+    const podUID = cluster.pod('warm-1')?.metadata.uid ?? '';
+    expect(leader.channels.view(podUID, cluster.run('first')?.metadata.uid)?.transcript).toBeUndefined();
+    expect(leader.stores.runs.by('pod', podUID)).toEqual([]);
+    expect(leader.stores.runs.by('session', 'tenant/notebook')).toEqual([]);
+  });
+
   test('waits for those that came before it', async () => {
     const cluster = await aSession();
     await cluster.createRun('hang');

@@ -1,11 +1,10 @@
 /** Answers what is not HTTP, or comes too slowly, before there is a request: as a problem, and then the connection ends. */
 
 import type { Socket } from 'node:net';
-import type { ConnectionError } from 'fastify';
 import { PROBLEM_TYPE } from './plugins/errors.ts';
 import { Problem } from './problem.ts';
 
-export function answerClientError(error: ConnectionError, socket: Socket, requestId: string): void {
+export function answerClientError(error: { code: string }, socket: Socket, requestId: string): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const problem = clientProblem(error.code);
   const body = problem.body(requestId);

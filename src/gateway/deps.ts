@@ -50,6 +50,8 @@ export interface GatewayLimits {
   /** How long a client may take to send its headers, and the whole request. */
   headersTimeout: number;
   requestTimeout: number;
+  /** The same for the whole of a request whose body is a file. */
+  uploadTimeout: number;
   /** How long a connection may stand still within a request that is not held. */
   connectionTimeout: number;
   /** How long a connection may stand still between two requests. */
@@ -71,6 +73,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   heldRequests: 500,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
+  uploadTimeout: 900_000,
   connectionTimeout: 60_000,
   keepAliveTimeout: 65_000,
   stalledReaderTimeout: 60_000,

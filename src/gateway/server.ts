@@ -46,7 +46,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
       return typeof given === 'string' && SAFE_REQUEST_ID.test(given) ? given : newId();
     },
     bodyLimit: limits.bodyBytes,
-    requestTimeout: limits.requestTimeout,
+    requestTimeout: limits.uploadTimeout,
     connectionTimeout: limits.connectionTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
     http: {
@@ -69,7 +69,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
   installDrain(app, holds, clock, limits);
   installOriginCheck(app, config.allowedOrigins);
   installIdentity(app, deps.identify);
-  installBodyParser(app);
+  installBodyParser(app, clock, limits);
   installValidation(app);
   installOpenApi(app);
   app.addHook('onClose', async () => deps.bridges.closeAll());

@@ -129,14 +129,14 @@ async function* checked(
 export async function upload(
   deps: GatewayDeps,
   ready: ReadySession,
-  { path, bytes }: { path: string; bytes: number },
+  file: { path: string; bytes?: number },
   body: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
   const moving = await moveFile(deps, ready, signal);
   try {
     const room = new Room();
-    const call = moving.bridge.call({ writeFile: { path, bytes } }, (event) => {
+    const call = moving.bridge.call({ writeFile: file }, (event) => {
       if ('window' in event) room.add(event.window.bytes);
     });
     const failure = call.done.then(() => {

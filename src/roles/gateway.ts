@@ -41,6 +41,7 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
     isReady: () => [runs, batches, sessions].every(({ store }) => store.isSynced),
   });
   const stop = new AbortController();
+  const bridge = bridgeCommand();
   const common = { kube, log, signal: stop.signal };
   const caches = [
     keepCache({ ...common, type: CODE_RUNS, store: runs.store }),
@@ -56,7 +57,7 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
     batches: batches.watch,
     sessions: sessions.watch,
     bridges: new SessionBridges({
-      exec: ({ namespace, podName }, until) => kube.exec(namespace, podName, CONTAINER, bridgeCommand(), until),
+      exec: ({ namespace, podName }, until) => kube.exec(namespace, podName, CONTAINER, bridge, until),
       clock: systemClock,
       limit: BRIDGES,
     }),

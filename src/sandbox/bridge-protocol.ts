@@ -33,8 +33,11 @@ export type BridgeCommand =
   | { variables: { context?: string } }
   | { listFiles: { path: string } }
   | { readFile: { path: string } }
-  /** Followed by `chunk`s of the same id, the last of which says so. The file is there with the last one, or not at all. */
-  | { writeFile: { path: string; bytes: number } }
+  /**
+   * Followed by `chunk`s of the same id, the last of which says so. The file is there with the last one, or not at all;
+   * `bytes`, where they are known, are what it must have.
+   */
+  | { writeFile: { path: string; bytes?: number } }
   | { chunk: { contentBase64: string; last: boolean } }
   /** A file, a link, or a folder with all that is in it. */
   | { removeFile: { path: string } }

@@ -19,8 +19,8 @@ export interface RealAgent extends AsyncDisposable {
   readonly workspace: string;
   /** Starts a bridge, as an exec into the sandbox does. */
   connect(): AttachedStream;
-  /** The sandbox dies. */
-  kill(): void;
+  /** SIGKILL is the death of the sandbox; SIGSTOP and SIGCONT make it stand still for a while. */
+  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
 }
 
 export async function startAgent(): Promise<RealAgent> {
@@ -50,7 +50,7 @@ export async function startAgent(): Promise<RealAgent> {
       bridges.add(child);
       return streamOf(child);
     },
-    kill: () => agent.kill('SIGKILL'),
+    signal: (name) => agent.kill(name),
     async [Symbol.asyncDispose]() {
       for (const child of [...bridges, agent]) child.kill('SIGKILL');
       if (agent.exitCode === null && agent.signalCode === null) await once(agent, 'exit');

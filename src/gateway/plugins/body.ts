@@ -1,10 +1,28 @@
-/** Takes bodies as JSON in UTF-8 and nothing else. */
+/** Takes bodies as JSON in UTF-8 and nothing else, and no slower than they may come. */
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { answerClientError } from '../client-error.ts';
+import type { Clock, GatewayLimits } from '../deps.ts';
 import { parseJson } from '../json.ts';
 import { Problem } from '../problem.ts';
 
-export function installBodyParser(app: FastifyInstance): void {
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route reads the body piece by piece, for as long as the server lets a request take. */
+    streamsBody?: boolean;
+  }
+}
+
+export function installBodyParser(app: FastifyInstance, clock: Clock, { requestTimeout }: GatewayLimits): void {
+  app.addHook('preParsing', async ({ raw, headers, routeOptions, id }, reply, payload) => {
+    const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+    if (!hasBody || routeOptions.config.streamsBody) return;
+    const slow = { code: 'ERR_HTTP_REQUEST_TIMEOUT' };
+    const timer = clock.after(requestTimeout, () => answerClientError(slow, raw.socket, id));
+    const stop = (): void => timer[Symbol.dispose]();
+    payload.once('end', stop);
+    reply.raw.once('close', stop);
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     try {

@@ -106,6 +106,7 @@ function uploadRoute(root: FastifyInstance, deps: GatewayDeps, holds: Holds): vo
   root.withTypeProvider<ZodTypeProvider>().put(
     '/v1/sessions/:name/files/content',
     {
+      config: { streamsBody: true },
       schema: {
         operationId: 'writeFile',
         summary: 'Upload a file into a session',
@@ -124,7 +125,8 @@ function uploadRoute(root: FastifyInstance, deps: GatewayDeps, holds: Holds): vo
       if (bytes !== undefined && bytes > FILE_LIMIT_BYTES) throw tooLarge();
       const ready = await readySession(deps, await findSession(deps, caller, params.name), hold.signal);
       const pieces = readBody(body, { deps, hold, limit: FILE_LIMIT_BYTES, tooLarge });
-      await upload(deps, ready, { path: query.path, bytes: bytes ?? FILE_LIMIT_BYTES }, pieces, hold.signal);
+      const file = { path: query.path, ...(bytes !== undefined && { bytes }) };
+      await upload(deps, ready, file, pieces, hold.signal);
       return reply.code(204).send(null);
     },
   );

@@ -107,9 +107,20 @@ describe('what is no proper request', () => {
       'POST /execute HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"cod\r\n',
     ],
   ])('is answered 408 where its %s come too slowly', async (_name, bytes) => {
-    const world = await listening({ limits: { requestTimeout: 200, headersTimeout: 200 } });
+    const world = await listening({ limits: { uploadTimeout: 200, headersTimeout: 200 } });
     const { socket, closed, received } = world.open();
     socket.write(bytes);
+    await closed;
+    expect(received()).toContain('HTTP/1.1 408 ');
+    expect(world.allRuns()).toEqual([]);
+  });
+
+  test('is answered 408 where its body takes longer than a body may that is no file', async () => {
+    const world = await listening();
+    const { socket, closed, received } = world.open();
+    socket.write(post('/execute', '{"code":"1"}').slice(0, -1));
+    await eventually(() => world.clock.pending > 0);
+    await world.clock.advance(30_000);
     await closed;
     expect(received()).toContain('HTTP/1.1 408 ');
     expect(world.allRuns()).toEqual([]);

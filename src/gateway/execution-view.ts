@@ -41,11 +41,6 @@ const endFields = {
   usage,
 };
 
-export const ExecutionEnd = z
-  .strictObject(endFields)
-  .meta({ id: 'ExecutionEnd', description: 'How an execution ended, without what it said on the way.' });
-export type ExecutionEnd = z.output<typeof ExecutionEnd>;
-
 export const ExecutionView = z
   .strictObject({
     ...endFields,
@@ -86,8 +81,9 @@ export function executionView(transcript: Transcript, exit: Exit): ExecutionView
   };
 }
 
+/** How an execution ended, without what it said on the way. */
 export function executionEnd({ stdout: _out, stderr: _err, error: _error, results: _made, ...end }: ExecutionView) {
-  return end satisfies ExecutionEnd;
+  return end;
 }
 
 /** Where the sentence about a run does not fit an execution. */

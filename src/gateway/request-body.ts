@@ -31,8 +31,11 @@ export async function* readBody(
       yield value;
     }
   } finally {
-    pieces.return?.().catch(() => undefined);
-    body.resume();
+    // Not awaited: it ends only after what it waits for.
+    void Promise.resolve(pieces.return?.()).then(
+      () => body.resume(),
+      () => undefined,
+    );
   }
 }
 

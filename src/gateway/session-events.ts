@@ -54,7 +54,7 @@ function eventsOf(event: BridgeProgress): ServerSentEvent[] {
 }
 
 /** A queue from whoever tells to whoever reads. */
-export class Feed<T> implements AsyncIterable<T> {
+class Feed<T> implements AsyncIterable<T> {
   readonly #limit: number;
   readonly #onOverflow: () => void;
   readonly #filled = Promise.withResolvers<void>();

@@ -19,6 +19,8 @@ export interface RealAgent extends AsyncDisposable {
   readonly workspace: string;
   /** Starts a bridge, as an exec into the sandbox does. */
   connect(): AttachedStream;
+  /** Bridges that have not been closed. */
+  connected(): number;
   /** SIGKILL is the death of the sandbox; SIGSTOP and SIGCONT make it stand still for a while. */
   signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
 }
@@ -50,6 +52,7 @@ export async function startAgent(): Promise<RealAgent> {
       bridges.add(child);
       return streamOf(child);
     },
+    connected: () => [...bridges].filter(({ killed, exitCode }) => !killed && exitCode === null).length,
     signal: (name) => agent.kill(name),
     async [Symbol.asyncDispose]() {
       for (const child of [...bridges, agent]) child.kill('SIGKILL');

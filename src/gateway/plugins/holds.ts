@@ -53,6 +53,13 @@ export function installDrain(app: FastifyInstance, holds: Holds, clock: Clock, {
     cleanup.use(clock.after(drainTimeout, () => holds.releaseAll()));
   });
   app.addHook('onClose', async () => cleanup.dispose());
+  // A connection that stays open for another request would hold up the end until it times out.
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async () => {
+    if (closing) setImmediate(() => app.server.closeIdleConnections());
+  });
   app.addHook('onRequest', async () => {
     if (closing)
       throw new Problem('ShuttingDown', 'This gateway is shutting down; send the request again.', {

@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AttachedStream } from '../../../src/kube/port.ts';
+import type { WorldOptions } from '../../support/gateway-world.ts';
 import { startAgent } from '../../support/real-agent.ts';
 import { aSessionWorld } from '../../support/gateway-sessions.ts';
 
@@ -20,10 +21,10 @@ afterEach(async () => {
 });
 
 /** A gateway on loopback, and a session `s1` whose sandbox is a process here. */
-async function live() {
+async function live(options?: WorldOptions) {
   const agent = await startAgent();
   cleanup.push(() => agent[Symbol.asyncDispose]());
-  const world = aSessionWorld();
+  const world = aSessionWorld(undefined, options);
   let said = 0;
   world.kube.onExec = () =>
     counted(agent.connect(), (bytes) => {
@@ -228,6 +229,24 @@ describe('a sandbox that dies in the middle of an execution', () => {
     expect(await pending).toMatchObject({ reason, stdout: 'so far\n', stateKept: false });
     expect(await execute('1')).toMatchObject({ code: 'SessionEnded', status: 409 });
   });
+});
+
+test('a gateway that closes finishes executions, and lets go of what does not end in time', async () => {
+  const { world, agent, call, execute, said } = await live({ limits: { drainTimeout: 1000 } });
+  await execute('import time');
+  const before = said();
+  const body = { code: 'time.sleep(1); print("done")' };
+  const short = call('POST', '/v1/sessions/s1/execute', body, { accept: 'text/event-stream' });
+  await until(() => said() > before);
+  const long = execute('time.sleep(60)', { timeoutSeconds: 90 });
+  await until(() => world.held.includes(2));
+  const closed = world.app.close();
+  expect(await (await short).text()).toContain('event: finished');
+  await world.clock.advance(1000);
+  expect(await long).toMatchObject({ status: 503, code: 'ShuttingDown', retrySafe: false });
+  await closed;
+  expect([world.bridges.size, world.clock.pending]).toEqual([0, 0]);
+  expect(agent.connected()).toBe(0);
 });
 
 describe('files', () => {

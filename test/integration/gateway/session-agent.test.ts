@@ -9,9 +9,9 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AttachedStream } from '../../../src/kube/port.ts';
+import { aSessionWorld } from '../../support/gateway-sessions.ts';
 import type { WorldOptions } from '../../support/gateway-world.ts';
 import { startAgent } from '../../support/real-agent.ts';
-import { aSessionWorld } from '../../support/gateway-sessions.ts';
 
 const MIB = 1024 * 1024;
 

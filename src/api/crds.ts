@@ -144,7 +144,8 @@ export const crds = (): Record<string, object> => ({
   sandboxpools: customResourceDefinition({
     type: SANDBOX_POOLS,
     shortName: 'spool',
-    description: 'Sandboxes of a class that are started ahead, so that a run of this namespace starts in milliseconds.',
+    description:
+      'Sandboxes of a class that are started ahead, so that a run or a session of this namespace has one in milliseconds.',
     spec: SandboxPoolSpec,
     status: SandboxPoolResult,
     mutable: ['replicas', 'maxAgeSeconds'],
@@ -153,7 +154,12 @@ export const crds = (): Record<string, object> => ({
       { name: 'Class', type: 'string', jsonPath: '.spec.className', description: 'Class of the sandboxes.' },
       { name: 'Wanted', type: 'integer', jsonPath: '.spec.replicas', description: 'Sandboxes that should wait.' },
       { name: 'Waiting', type: 'integer', jsonPath: '.status.ready', description: 'Sandboxes that wait.' },
-      { name: 'Claimed', type: 'integer', jsonPath: '.status.claimed', description: 'Sandboxes that run a program.' },
+      {
+        name: 'Claimed',
+        type: 'integer',
+        jsonPath: '.status.claimed',
+        description: 'Sandboxes that a run or a session has.',
+      },
       {
         name: 'Reason',
         type: 'string',

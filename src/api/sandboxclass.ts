@@ -92,7 +92,7 @@ export const SandboxClassSpec = z.strictObject({
     .min(1)
     .max(10_000)
     .optional()
-    .describe('How many runs of one namespace may hold a sandbox of this class at once.'),
+    .describe('How many runs and sessions of one namespace may hold a sandbox of this class at once.'),
 });
 
 export type SandboxClassSpec = z.output<typeof SandboxClassSpec>;

@@ -38,9 +38,7 @@ export function planReady(world: SessionWorld, now: Date): SessionPlan {
 const startOf = ({ metadata, status }: ReplSession): number =>
   Date.parse(status?.startTime ?? metadata.creationTimestamp);
 
-const lifeEnd = (session: ReplSession): number => {
-  return startOf(session) + session.spec.maxLifetimeSeconds * 1000;
-};
+const lifeEnd = (session: ReplSession): number => startOf(session) + session.spec.maxLifetimeSeconds * 1000;
 
 /** When a session that was last used at `lastUse` ends, unless it is used before. `now` is its start where it has none. */
 export function expiry(session: ReplSession, lastUse: Date, now: Date): string {

@@ -130,7 +130,7 @@ test('POST /execute makes a CodeRun and answers its end', async () => {
   expect((await pending).json()).toEqual({ success: true, stdout: '42\n', stderr: '', returncode: 0 });
 });
 
-test('a run with every field is taken as it is', async () => {
+test('a run with every field, but for a session that gives some of them, is taken as it is', async () => {
   const body = {
     code: 'print(1)',
     language: 'bash',
@@ -146,7 +146,6 @@ test('a run with every field is taken as it is', async () => {
     ],
     packages: ['humanize==4.9.0'],
     artifacts: ['*.png'],
-    sessionRef: { name: 's1' },
     ttlSecondsAfterFinished: 60,
   };
   const answer = await post('/v1/runs', { ...body, name: 'every-field' });

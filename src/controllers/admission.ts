@@ -15,6 +15,8 @@ export interface AdmissionOptions {
   /** Every run and session there is, at the first question: what a leader before us has admitted is held. */
   runs: () => CodeRun[];
   sessions: () => ReplSession[];
+  /** Name of the class of those that name none. */
+  defaultClass: () => string | undefined;
   /** Has the run of that key looked at again, or the session of that `sessionPlace`. */
   wake: (key: string) => void;
 }
@@ -117,9 +119,15 @@ export class Admission {
   }
 
   #held(): Map<string, Place> {
-    const { runs, sessions } = this.#options;
-    this.#places ??= new Map([...runs().flatMap(placeOfRun), ...sessions().flatMap(placeOfSession)]);
+    this.#places ??= this.#placesThereAre();
     return this.#places;
+  }
+
+  #placesThereAre(): Map<string, Place> {
+    const { runs, sessions, defaultClass } = this.#options;
+    const usual = defaultClass() ?? '';
+    const ofRuns = runs().flatMap((run) => placeOfRun(run, usual));
+    return new Map([...ofRuns, ...sessions().flatMap((session) => placeOfSession(session, usual))]);
   }
 
   #queueOf(key: string): Set<string> {
@@ -139,17 +147,17 @@ export class Admission {
 
 const groupOf = (key: string, className: string): string => joinKey(splitKey(key).namespace, className);
 
-function placeOfRun(run: CodeRun): [string, Place][] {
+function placeOfRun(run: CodeRun, usual: string): [string, Place][] {
   const reason = reasonOf(run);
   const state = reason && REASONS[reason].state;
   if (run.spec.sessionRef || (state !== 'starting' && state !== 'running')) return [];
   const key = keyOf(run);
-  return [[key, { group: groupOf(key, run.spec.className ?? ''), isStarting: state === 'starting' }]];
+  return [[key, { group: groupOf(key, run.spec.className ?? usual), isStarting: state === 'starting' }]];
 }
 
-function placeOfSession(session: ReplSession): [string, Place][] {
+function placeOfSession(session: ReplSession, usual: string): [string, Place][] {
   const reason = sessionReasonOf(session);
   if (reason !== 'Starting' && reason !== 'Ready') return [];
   const key = sessionPlace(keyOf(session));
-  return [[key, { group: groupOf(key, session.spec.className ?? ''), isStarting: reason === 'Starting' }]];
+  return [[key, { group: groupOf(key, session.spec.className ?? usual), isStarting: reason === 'Starting' }]];
 }

@@ -7,6 +7,7 @@ import { Admission, sessionAt } from '../controllers/admission.ts';
 import { batchKeyOf, batchReconciler, concernsBatch } from '../controllers/batch.ts';
 import { type CodeRunDeps, codeRunReconciler } from '../controllers/coderun.ts';
 import { eventRecorder } from '../controllers/events.ts';
+import { classOf } from '../controllers/gather.ts';
 import { poolReconciler } from '../controllers/pool.ts';
 import { type SessionDeps, sessionReconciler } from '../controllers/session.ts';
 import type { Stores } from '../controllers/stores.ts';
@@ -65,6 +66,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     maxStarting: config.CODERUN_MAX_STARTING,
     runs: () => stores.runs.list(),
     sessions: () => stores.sessions.list(),
+    defaultClass: () => classOf(stores.classes.list(), undefined)?.metadata.name,
     wake: (place) => {
       const session = sessionAt(place);
       if (session === undefined) runs.add(place);

@@ -198,6 +198,7 @@ class Leader {
       maxStarting: 16,
       runs: () => stores.runs.list(),
       sessions: () => stores.sessions.list(),
+      defaultClass: () => 'default',
       wake: (place) => {
         const key = sessionAt(place);
         if (key === undefined) wakeRun(place);

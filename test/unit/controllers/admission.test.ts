@@ -7,8 +7,8 @@ import { aClaimedRun, aClass, aReadySession } from '../../support/builders.ts';
 
 function setUp({ maxStarting = 2, runs = [] as CodeRun[], sessions = [] as ReplSession[] } = {}) {
   const woken: string[] = [];
-  const options = { runs: () => runs, sessions: () => sessions, wake: (key: string) => void woken.push(key) };
-  return { woken, admission: new Admission({ maxStarting, ...options }) };
+  const there = { runs: () => runs, sessions: () => sessions, defaultClass: () => 'default' };
+  return { woken, admission: new Admission({ maxStarting, ...there, wake: (key) => void woken.push(key) }) };
 }
 
 const cold = (admission: Admission, ...keys: string[]) => keys.map((key) => admission.admit(key, aClass(), false));
@@ -68,7 +68,7 @@ test('no more runs of a namespace hold a sandbox than its class allows, warm one
 });
 
 test('runs that a leader before us has started hold their places', () => {
-  const run = aClaimedRun({ className: 'default' });
+  const run = aClaimedRun();
   const { admission } = setUp({ runs: [run] });
   expect(admission.hasRoom('tenant/other', aClass({ maxConcurrentPerNamespace: 1 }))).toBe(false);
 });
@@ -98,7 +98,7 @@ test.each(['IdleTimeout', 'OutOfMemory', undefined] as const)('a session that en
 
 test('sessions that a leader before us has started hold their places, and runs in them none', () => {
   const run = aClaimedRun({ sessionRef: { name: 'notebook' } });
-  const { admission } = setUp({ runs: [run], sessions: [aReadySession({ className: 'default' })] });
+  const { admission } = setUp({ runs: [run], sessions: [aReadySession()] });
   expect(admission.hasRoom('tenant/other', aClass({ maxConcurrentPerNamespace: 1 }))).toBe(false);
   expect(admission.hasRoom('tenant/other', aClass({ maxConcurrentPerNamespace: 2 }))).toBe(true);
 });

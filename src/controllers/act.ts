@@ -8,7 +8,7 @@ import { JOURNAL_READ_BYTES, readJournal } from '../sandbox/journal.ts';
 import type { CodeRunDeps } from './coderun.ts';
 import { ignoreGone } from './gone.ts';
 import type { RunMemory } from './memory.ts';
-import { adoptPod, createPod, deletePod, openChannel } from './pods.ts';
+import { adoptPod, createPod, deletePod, openChannel, resizePod } from './pods.ts';
 
 type Act<T extends Action['type']> = (
   deps: CodeRunDeps,
@@ -22,6 +22,10 @@ const ACTS: { [T in Action['type']]: Act<T> } = {
   createPod: async (deps, key, run, memory, { pod }) => {
     if (await createPod(deps, run, memory, pod)) deps.wake(key);
   },
+  resizePod: async (deps, key, _run, _memory, { sandbox, limits }) => {
+    if (!(await resizePod(deps, sandbox, limits))) deps.wake(key);
+  },
+  forgoResize: async ({ waiting }, _key, _run, _memory, { sandbox }) => waiting.forgoResize(sandbox),
   openChannel: async (deps, _key, _run, _memory, { pod, limits }) => openChannel(deps, pod, limits),
   execute: ({ channels }, _key, { spec }, memory, { podUID, command, again = false }) => {
     if (spec.sessionRef) memory.executedIn = podUID;

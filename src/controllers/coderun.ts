@@ -75,14 +75,15 @@ export function codeRunReconciler(deps: CodeRunDeps): (key: string) => Promise<{
 async function decide(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory) {
   const world = await gather(deps, key, run, memory);
   const { waiting } = world;
-  let isClaimed = false;
+  let isKept = false;
   try {
     const plan = planCodeRun(world, deps.clock.now());
     const written = plan.status ? await writeStatus(deps, run, plan.status) : run;
-    isClaimed = waiting !== undefined && written.status?.sandbox?.podUID === waiting.pod.metadata.uid;
+    const isClaimed = waiting !== undefined && written.status?.sandbox?.podUID === waiting.pod.metadata.uid;
+    isKept = isClaimed || plan.keepsOffer === true;
     return { plan, written };
   } finally {
-    if (waiting && !isClaimed) deps.waiting.withdraw(waiting);
+    if (waiting && !isKept) deps.waiting.withdraw(waiting);
   }
 }
 

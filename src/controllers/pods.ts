@@ -2,6 +2,8 @@
 
 import type { ResourceType } from '../api/group.ts';
 import type { KubernetesObject, NewPod, Pod } from '../api/object.ts';
+import type { WaitingSandbox } from '../core/plan.ts';
+import type { Limits } from '../core/resize.ts';
 import { isAlreadyExists, isNotFound } from '../kube/error.ts';
 import { PODS } from '../kube/resources.ts';
 import { joinKey } from '../runtime/keys.ts';
@@ -46,6 +48,33 @@ export function openChannel(
 ): void {
   const { uid, namespace = '', name } = pod.metadata;
   channels.open({ podUID: uid, namespace, podName: name, limits, epoch, onChange: () => wakePod(pod) });
+}
+
+/** Asks for another size of a sandbox that waits. Resolves with false where that is refused, and the sandbox forgone. */
+export async function resizePod(
+  { kube, stores, waiting }: PodDeps & Pick<CodeRunDeps, 'waiting'>,
+  sandbox: WaitingSandbox,
+  limits: Limits,
+): Promise<boolean> {
+  const { namespace, name, uid } = sandbox.pod.metadata;
+  const patch = [
+    { op: 'test', path: '/metadata/uid', value: uid },
+    ...Object.entries(limits).map(([resource, value]) => ({
+      op: 'replace',
+      path: `/spec/containers/0/resources/limits/${resource}`,
+      value,
+    })),
+  ];
+  waiting.resizeAsked(sandbox);
+  try {
+    stores.pods.upsert(
+      await kube.patch<Pod>(PODS, namespace, name, patch, { strategy: 'json', subresource: 'resize' }),
+    );
+    return true;
+  } catch {
+    waiting.forgoResize(sandbox);
+    return false;
+  }
 }
 
 export async function adoptPod({ kube, stores }: PodDeps, namespace: string | undefined, name: string, patch: object) {

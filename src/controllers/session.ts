@@ -15,7 +15,7 @@ import type { CodeRunDeps } from './coderun.ts';
 import { classOf, findPlace, NO_PLACE_NEEDED } from './gather.ts';
 import { ignoreGone } from './gone.ts';
 import { Memory, type SandboxMemory } from './memory.ts';
-import { adoptPod, createPod, deleteOrphans, deletePod, openChannel, ownerKeyOf } from './pods.ts';
+import { adoptPod, createPod, deleteOrphans, deletePod, openChannel, ownerKeyOf, resizePod } from './pods.ts';
 import { observeSession } from './transitions.ts';
 
 export interface SessionDeps extends Omit<CodeRunDeps, 'metrics'> {
@@ -57,15 +57,16 @@ export function sessionReconciler(deps: SessionDeps): (key: string) => Promise<{
 async function decide(deps: SessionDeps, key: string, session: ReplSession, memory: SessionMemory) {
   const world = gather(deps, key, session, memory);
   const { waiting } = world;
-  let isClaimed = false;
+  let isKept = false;
   try {
     const plan = planSession(world, deps.clock.now());
     const written = plan.status ? await writeStatus(deps, session, plan.status, memory) : session;
-    isClaimed = waiting !== undefined && written.status?.sandbox?.podUID === waiting.pod.metadata.uid;
+    const isClaimed = waiting !== undefined && written.status?.sandbox?.podUID === waiting.pod.metadata.uid;
     if (waiting && isClaimed) memory.claimed = waiting.pod;
+    isKept = isClaimed || plan.keepsOffer === true;
     return { plan, written };
   } finally {
-    if (waiting && !isClaimed) deps.waiting.withdraw(waiting);
+    if (waiting && !isKept) deps.waiting.withdraw(waiting);
   }
 }
 
@@ -122,6 +123,11 @@ async function act(
     case 'createPod':
       if (await createPod(deps, session, memory, action.pod)) deps.wake(key);
       return;
+    case 'resizePod':
+      if (!(await resizePod(deps, action.sandbox, action.limits))) deps.wake(key);
+      return;
+    case 'forgoResize':
+      return deps.waiting.forgoResize(action.sandbox);
     case 'openChannel':
       return openChannel(deps, action.pod, action.limits);
     case 'openSession':

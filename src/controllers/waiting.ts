@@ -1,14 +1,16 @@
 /** The sandboxes of pools that wait for a run or a session, and who has been promised which. */
 
 import type { CodeRun } from '../api/coderun.ts';
-import { LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
+import { LABEL_CLASS, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
 import { labelValue } from '../api/names.ts';
 import type { Pod } from '../api/object.ts';
 import type { ReplSession } from '../api/replsession.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { WaitingSandbox } from '../core/plan.ts';
 import { isCurrent, isWaiting } from '../core/pool.ts';
-import { fitsPool } from '../core/request.ts';
+import { otherThanPooled } from '../core/request.ts';
+import { isUsualSize, limitsFor } from '../core/resize.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { joinKey, keyOf } from '../runtime/keys.ts';
 import type { Channels } from '../sandbox/channels.ts';
 import type { Stores } from './stores.ts';
@@ -37,6 +39,8 @@ interface Promised {
   kind: Claimant['kind'];
   key: string;
   uid: string;
+  /** When the API server was asked to make it another size. */
+  resizeAskedAt?: Date;
 }
 
 export class WaitingSandboxes {
@@ -47,10 +51,12 @@ export class WaitingSandboxes {
 
   /** Pool key → when a sandbox of it was promised last, in milliseconds of the monotonic clock. */
   readonly #lastPromise = new Map<string, number>();
-  readonly #monotonic: () => number;
+  readonly #clock: Pick<Clock, 'now' | 'monotonic'>;
+  /** Classes, by the label of their pods, whose sandboxes keep the size that they were made in. */
+  readonly #unresizable = new Set<string>();
 
-  constructor(stores: Stores, channels: Channels, monotonic: () => number) {
-    this.#monotonic = monotonic;
+  constructor(stores: Stores, channels: Channels, clock: Pick<Clock, 'now' | 'monotonic'>) {
+    this.#clock = clock;
     this.#stores = stores;
     this.#channels = channels;
     stores.pods.onChange(({ type, object }) => type === 'DELETED' && this.#promised.delete(object.metadata.uid));
@@ -78,19 +84,49 @@ export class WaitingSandboxes {
     return this.#lastPromise.get(poolKey);
   }
 
-  /** A sandbox for `claimant`, promised to nobody else from now on; undefined where none waits that fits it. */
+  /**
+   * A sandbox for `claimant`, promised to nobody else from now on; one of another size may be made to fit. Undefined where
+   * none waits. A claimant that was promised one already is offered the same.
+   */
   offer(claimant: Claimant, sandboxClass: SandboxClass | undefined): WaitingSandbox | undefined {
-    if (!sandboxClass || !fitsPool(claimant.spec, sandboxClass)) return undefined;
+    if (!sandboxClass) return undefined;
+    const other = otherThanPooled(claimant.spec, sandboxClass);
+    if (other && this.#unresizable.has(labelValue(sandboxClass.metadata.name))) return undefined;
+    const found = this.#find(claimant, sandboxClass);
+    if (!found) return undefined;
     const { kind, metadata } = claimant;
+    const { uid } = found.pod.metadata;
+    const known = this.#promised.get(uid);
+    const promised: Promised = known?.uid === metadata.uid ? known : { kind, key: keyOf(claimant), uid: metadata.uid };
+    this.#promised.set(uid, promised);
+    this.#lastPromise.set(poolKeyOf(found.pod) ?? '', this.#clock.monotonic());
+    if (!other) return found;
+    return { ...found, resize: { limits: limitsFor(sandboxClass, other), askedAt: promised.resizeAskedAt } };
+  }
+
+  /** The sandbox that was promised before, or else one that nobody has. */
+  #find({ metadata }: Claimant, sandboxClass: SandboxClass): WaitingSandbox | undefined {
     const place = joinKey(metadata.namespace, labelValue(sandboxClass.metadata.name));
-    for (const pod of this.#stores.pods.by(POOLED_PODS_BY_CLASS, place)) {
+    const pods = this.#stores.pods.by(POOLED_PODS_BY_CLASS, place);
+    const own = pods.find(({ metadata: { uid } }) => this.#promised.get(uid)?.uid === metadata.uid);
+    for (const pod of own ? [own] : pods) {
       const channel = this.#channels.view(pod.metadata.uid);
-      if (!channel || !isCurrent(pod, sandboxClass) || !isWaiting({ pod, channel }) || this.isClaimed(pod)) continue;
-      this.#promised.set(pod.metadata.uid, { kind, key: keyOf(claimant), uid: metadata.uid });
-      this.#lastPromise.set(poolKeyOf(pod) ?? '', this.#monotonic());
-      return { pod, channel };
+      if (!channel || !isCurrent(pod, sandboxClass) || !isWaiting({ pod, channel })) continue;
+      if (own || (!this.isClaimed(pod) && isUsualSize(pod, sandboxClass))) return { pod, channel };
     }
     return undefined;
+  }
+
+  /** The API server is asked to give the sandbox the size that its claimant wants. */
+  resizeAsked({ pod }: WaitingSandbox): void {
+    const promised = this.#promised.get(pod.metadata.uid);
+    if (promised) promised.resizeAskedAt = this.#clock.now();
+  }
+
+  /** The sandbox can't be made another size: those of its class are not tried again by this leader. */
+  forgoResize({ pod }: WaitingSandbox): void {
+    this.#unresizable.add(pod.metadata.labels?.[LABEL_CLASS] ?? '');
+    this.#promised.delete(pod.metadata.uid);
   }
 
   /** Takes a promise back: the sandbox was not claimed after all. */

@@ -7,6 +7,7 @@ import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { ChannelView } from '../sandbox/channels.ts';
 import type { ExecuteCommand } from '../sandbox/protocol.ts';
 import type { Transcript, TranscriptLimits } from '../sandbox/transcript.ts';
+import type { Limits, Resize } from './resize.ts';
 
 /** What is known of the sandbox that a run or a session has, or waits for. */
 export interface SandboxWorld {
@@ -53,6 +54,8 @@ export interface Home {
 export interface WaitingSandbox {
   pod: Pod;
   channel: ChannelView;
+  /** Where it is not of the size that is asked for. */
+  resize?: Resize;
 }
 
 export interface PlanSettings {
@@ -78,6 +81,9 @@ export type Action =
   /** With `again`, the agent may have been given the order before. */
   | { type: 'execute'; podUID: string; command: ExecuteCommand; again?: boolean }
   | { type: 'interrupt'; podUID: string; runUID: string }
+  | { type: 'resizePod'; sandbox: WaitingSandbox; limits: Limits }
+  /** It can't be made that size, and others of its class need not be tried. */
+  | { type: 'forgoResize'; sandbox: WaitingSandbox }
   | { type: 'closeChannel'; podUID: string }
   | { type: 'forgetExecution'; podUID: string }
   /** Reads what the run said from `since` on, or all that it said. */
@@ -94,6 +100,8 @@ export type Action =
 export interface Plan {
   status?: CodeRunStatus;
   actions: Action[];
+  /** True where the sandbox that was offered is to be kept for the next look. */
+  keepsOffer?: boolean;
   /** Look again after this many milliseconds, if nothing changes before. */
   after?: number;
 }

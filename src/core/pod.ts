@@ -33,6 +33,15 @@ export interface SandboxPodOptions {
   deadlineSeconds: number;
 }
 
+/** What programs may use, and what the sandbox needs beside them. */
+export function podLimits({ spec }: SandboxClass, { cpu, memory }: { cpu: number; memory: number }) {
+  const { overhead, workspace } = spec.resources;
+  return {
+    cpu: cores(cpu + amount(overhead.cpu ?? 0)),
+    memory: bytes(memory + amount(overhead.memory ?? 0) + amount(workspace)),
+  };
+}
+
 /** The pod of a sandbox: no token, no service links, no privileges, nothing writable but a bounded tmpfs. */
 export function sandboxPod({
   name,
@@ -46,12 +55,8 @@ export function sandboxPod({
   deadlineSeconds,
 }: SandboxPodOptions): NewPod {
   const { spec } = sandboxClass;
-  const { overhead, requests, workspace } = spec.resources;
-  const limits = {
-    cpu: cores(resources.cpu + amount(overhead.cpu ?? 0)),
-    memory: bytes(resources.memory + amount(overhead.memory ?? 0) + amount(workspace)),
-    'ephemeral-storage': '64Mi',
-  };
+  const { requests, workspace } = spec.resources;
+  const limits = { ...podLimits(sandboxClass, resources), 'ephemeral-storage': '64Mi' };
   return {
     apiVersion: 'v1',
     kind: 'Pod',

@@ -10,6 +10,7 @@ import type { ChannelView } from '../sandbox/channels.ts';
 import type { TranscriptLimits } from '../sandbox/transcript.ts';
 import { type Observation, observe } from './observe.ts';
 import type { PodRefusal } from './plan.ts';
+import { isUsualSize } from './resize.ts';
 import { poolPod } from './sandboxes.ts';
 import { limitsOf } from './status.ts';
 
@@ -111,8 +112,8 @@ function judge(
   const seen = observe(pod);
   if (seen.deleting) return 'gone';
   const age = ageOf(pod, now);
-  if (seen.state === 'ended' || seen.nodeLost || !isCurrent(pod, sandboxClass) || age >= pool.spec.maxAgeSeconds)
-    return 'replace';
+  const isOutdated = !isCurrent(pod, sandboxClass) || !isUsualSize(pod, sandboxClass);
+  if (seen.state === 'ended' || seen.nodeLost || isOutdated || age >= pool.spec.maxAgeSeconds) return 'replace';
   if (isWaiting(sandbox)) return 'ready';
   if (hasRun(sandbox)) return 'replace';
   return age >= pendingTimeoutSeconds ? 'replace' : 'starting';

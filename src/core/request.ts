@@ -86,11 +86,11 @@ function checkSandbox(spec: SandboxSpec, { metadata, spec: offer }: SandboxClass
   return { request: { cpu: amount(cpu), memory: amount(memory) } };
 }
 
-/** Whether a sandbox that was started ahead has what is asked for: as much processor time, and memory enough. */
-export function fitsPool({ resources }: SandboxSpec, sandboxClass: SandboxClass): boolean {
+/** Undefined where a sandbox that was started ahead has what is asked for: as much processor time, and memory enough. */
+export function otherThanPooled({ resources }: SandboxSpec, sandboxClass: SandboxClass): ResourceRequest | undefined {
   const { cpu, memory } = sandboxClass.spec.resources.default;
-  const isSame = amount(resources?.cpu ?? cpu) === amount(cpu);
-  return isSame && amount(resources?.memory ?? memory) <= amount(memory);
+  const wanted = { cpu: amount(resources?.cpu ?? cpu), memory: amount(resources?.memory ?? memory) };
+  return wanted.cpu === amount(cpu) && wanted.memory <= amount(memory) ? undefined : wanted;
 }
 
 /** With less, the interpreter itself doesn't start. */

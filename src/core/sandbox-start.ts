@@ -6,6 +6,7 @@ import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { ChannelView } from '../sandbox/channels.ts';
 import { HOPELESS_WAITS, IMAGE_WAITS, type Observation, observe } from './observe.ts';
 import { type Action, bothOf, type SandboxWorld, type WaitingSandbox } from './plan.ts';
+import { resizeLeft } from './resize.ts';
 import { isOwnedBy } from './sandboxes.ts';
 import { limitsOf } from './status.ts';
 
@@ -17,7 +18,7 @@ export interface Start extends SandboxWorld {
   newPod: () => NewPod;
 }
 
-type StartAction = Extract<Action, { type: 'createPod' | 'openChannel' }>;
+type StartAction = Extract<Action, { type: 'createPod' | 'openChannel' | 'resizePod' | 'forgoResize' }>;
 
 export type Step =
   /** An agent answers: the sandbox is to be claimed. */
@@ -32,6 +33,7 @@ interface Wait {
   as?: 'Queued' | 'QuotaExceeded' | 'Starting';
   message?: string | undefined;
   actions: StartAction[];
+  keepsOffer?: boolean;
   after?: number;
 }
 
@@ -54,9 +56,19 @@ export function nextStep(start: Start, now: Date): Step {
 
 /** Nothing is there yet: it takes a sandbox that waits, or has one started, or waits for its turn. */
 function stepWithoutPod(start: Start, now: Date): Step {
-  if (start.waiting) return claim(start.sandboxClass, start.waiting, true);
+  if (start.waiting) return stepWithOffer(start.sandboxClass, start.waiting, now);
   if (!start.isAdmitted) return { type: 'wait', as: 'Queued', actions: [] };
   return create(start, now);
+}
+
+/** What is offered is claimed once it has the size that is asked for, which takes a tenth of what a start takes. */
+function stepWithOffer(sandboxClass: SandboxClass, sandbox: WaitingSandbox, now: Date): Step {
+  const { pod, resize } = sandbox;
+  const left = resize && resizeLeft(pod, resize, now);
+  if (!resize || left === undefined) return claim(sandboxClass, sandbox, true);
+  if (left <= 0) return { type: 'wait', actions: [{ type: 'forgoResize', sandbox }], after: 0 };
+  const ask = { type: 'resizePod', sandbox, limits: resize.limits } as const;
+  return { type: 'wait', actions: resize.askedAt ? [] : [ask], keepsOffer: true, after: left };
 }
 
 function claim({ spec }: SandboxClass, sandbox: WaitingSandbox, warm: boolean): Step {

@@ -11,8 +11,19 @@ export interface SessionWorld extends SandboxWorld {
   refreshedAt: Date | undefined;
 }
 
+/** What is done for sessions as it is for runs. */
+type SharedAction =
+  | 'createPod'
+  | 'resizePod'
+  | 'forgoResize'
+  | 'openChannel'
+  | 'closeChannel'
+  | 'adoptPod'
+  | 'deletePod'
+  | 'event';
+
 export type SessionAction =
-  | Extract<Action, { type: 'createPod' | 'openChannel' | 'closeChannel' | 'adoptPod' | 'deletePod' | 'event' }>
+  | Extract<Action, { type: SharedAction }>
   | { type: 'openSession'; podUID: string; command: OpenCommand }
   | { type: 'sayHello'; podUID: string }
   | { type: 'shutdown'; podUID: string }
@@ -22,6 +33,8 @@ export type SessionAction =
 export interface SessionPlan {
   status?: ReplSessionStatus;
   actions: SessionAction[];
+  /** True where the sandbox that was offered is to be kept for the next look. */
+  keepsOffer?: boolean;
   /** Look again after this many milliseconds, if nothing changes before. */
   after?: number;
 }

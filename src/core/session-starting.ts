@@ -39,10 +39,11 @@ function planSandbox(world: Startable, now: Date): SessionPlan {
   const step = nextStep({ ...world, owner: session, newPod }, now);
   if (step.type === 'claim') return claim(world, now, step.sandbox, step.warm);
   if (step.type === 'fail') return endSession(world, now, { reason: 'SandboxStartFailed', message: step.message });
-  const { as, message, actions, after } = step;
+  const { as, message, actions, keepsOffer, after } = step;
   return {
     ...(as && { status: sessionStatus(world, now, as, message) }),
     actions,
+    ...(keepsOffer && { keepsOffer }),
     ...(after !== undefined && { after }),
   };
 }

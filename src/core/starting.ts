@@ -41,10 +41,11 @@ function planSandbox(world: Startable, now: Date): Plan {
   const step = nextStep({ ...world, owner: run, newPod }, now);
   if (step.type === 'claim') return claim(world, now, step.sandbox, step.warm);
   if (step.type === 'fail') return end(world, now, { reason: 'SandboxStartFailed', message: step.message });
-  const { as, message, actions, after } = step;
+  const { as, message, actions, keepsOffer, after } = step;
   return {
     ...(as && { status: waitingStatus(world, now, as, message) }),
     actions,
+    ...(keepsOffer && { keepsOffer }),
     ...(after !== undefined && { after }),
   };
 }

@@ -43,7 +43,7 @@ export interface DeleteOptions {
 export interface PatchOptions {
   /** `apply` creates what is not there, and takes its fields over from whoever else wrote them. */
   strategy: 'merge' | 'json' | 'apply';
-  subresource?: 'status';
+  subresource?: 'status' | 'resize';
 }
 
 /** Both directions of a process in a container. Leaving a loop over the output early closes it. */

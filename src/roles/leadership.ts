@@ -61,7 +61,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     helloTimeout: () => AbortSignal.timeout(HELLO_TIMEOUT_MILLISECONDS),
   });
   observedGauge(register, 'coderun_sandbox_channels', 'Channels held open to sandboxes.', () => channels.size);
-  const waiting = new WaitingSandboxes(stores, channels, systemClock.monotonic);
+  const waiting = new WaitingSandboxes(stores, channels, systemClock);
   const admission = new Admission({
     maxStarting: config.CODERUN_MAX_STARTING,
     runs: () => stores.runs.list(),
@@ -110,6 +110,11 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     const pool = poolKeyOf(pod);
     if (pool !== undefined) pools.add(pool);
   };
+  /** Whoever waits for the pod to be made another size. */
+  const promisedTo = (kind: Claimant['kind'], pod: Pod): string[] => {
+    const promised = waiting.promisedTo(pod.metadata.uid);
+    return promised?.kind === kind ? [promised.key] : [];
+  };
   const poolDeps = {
     ...deps,
     maxStarting: config.CODERUN_POOL_STARTING,
@@ -130,7 +135,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
       workers: config.CODERUN_WORKERS,
       sources: [
         changesOf(stores.runs, (change) => runsByRun(stores, change)),
-        changesOf(stores.pods, ({ object }) => runsByPod(stores, object)),
+        changesOf(stores.pods, ({ object }) => [...promisedTo('CodeRun', object), ...runsByPod(stores, object)]),
         changesOf(stores.sessions, ({ object }) => runsBySession(stores, object)),
       ],
     }),
@@ -141,7 +146,10 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
       workers: SESSION_WORKERS,
       sources: [
         changesOf(stores.sessions, ({ object }) => [keyOf(object)]),
-        changesOf(stores.pods, ({ object }) => sessionsByPod(stores, object)),
+        changesOf(stores.pods, ({ object }) => [
+          ...promisedTo('ReplSession', object),
+          ...sessionsByPod(stores, object),
+        ]),
       ],
     }),
     controllerOf(role, metrics('sandboxpool'), {

@@ -24,6 +24,8 @@ const REPLICAS = 2;
 
 const pool = (): Promise<SandboxPool> => kube.get<SandboxPool>(SANDBOX_POOLS, namespace, 'warm');
 
+const usualResources = async () => (await kube.get<SandboxClass>(SANDBOX_CLASSES, undefined, className)).spec.resources;
+
 /** Pods that no run was given yet, by what their agents have said: labels and status tell it a second later. */
 const waitingPods = async (): Promise<Pod[]> => {
   const { items } = await kube.list<Pod>(PODS, { namespace, labelSelector: `${LABEL_POOL}=warm,!${LABEL_RUN}` });
@@ -85,9 +87,26 @@ describe('a pool', () => {
     await untilFull();
   });
 
-  test('starts a run cold that asks for more than its sandboxes have', async () => {
-    const run = await runToEnd(namespace, { code: 'print(1)', className, resources: { memory: '1Gi' } });
+  test('makes a sandbox larger for a run that asks for more, and that holds', async () => {
+    await untilFull();
+    const code = 'held = bytearray(800 << 20); held[::4096] = b"1" * len(held[::4096]); print(len(held) >> 20)';
+    const run = await runToEnd(namespace, { code, className, resources: { memory: '1Gi' } });
+    expect(run.status).toMatchObject({ stdout: '800\n', sandbox: { warm: true } });
+    const small = await runToEnd(namespace, { code, className });
+    expect(small.status?.conditions).toMatchObject([{ reason: 'OutOfMemory' }]);
+  });
+
+  test('starts a run cold that its sandboxes can not be resized for', async () => {
+    const own = await newClass({ resources: { ...(await usualResources()), requests: {} } });
+    const metadata = { name: 'guaranteed', namespace };
+    const object = { apiVersion: API_VERSION, kind: 'SandboxPool', metadata, spec: { className: own, replicas: 1 } };
+    await kube.create(SANDBOX_POOLS, object);
+    await eventually(
+      async () => (await kube.get<SandboxPool>(SANDBOX_POOLS, namespace, 'guaranteed')).status?.ready === 1,
+    );
+    const run = await runToEnd(namespace, { code: 'print(1)', className: own, resources: { memory: '1Gi' } });
     expect(run.status).toMatchObject({ stdout: '1\n', sandbox: { warm: false } });
+    await kube.delete(SANDBOX_POOLS, namespace, 'guaranteed');
   });
 
   test('replaces a sandbox that somebody deleted', async () => {

@@ -193,7 +193,7 @@ class Leader {
       now: () => clock.now(),
       helloTimeout: () => new AbortController().signal,
     });
-    this.#waiting = new WaitingSandboxes(stores, this.channels, () => clock.monotonic());
+    this.#waiting = new WaitingSandboxes(stores, this.channels, clock);
     const admission = new Admission({
       maxStarting: 16,
       runs: () => stores.runs.list(),

@@ -73,6 +73,7 @@ describe('RBAC', () => {
     ...may('get list watch', 'sandboxclasses.coderun.dev', 'sandboxpools.coderun.dev'),
     ...may('get list watch create patch delete', 'pods'),
     ...may('get create', 'pods/attach'),
+    ...may('patch', 'pods/resize'),
     ...may('get', 'pods/log', 'configmaps'),
     ...may('get list watch create', 'networkpolicies.networking.k8s.io'),
     ...may('create', 'events.events.k8s.io'),

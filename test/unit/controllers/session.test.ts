@@ -48,11 +48,12 @@ describe('a session', () => {
     expect(cluster.session()?.status?.sandbox?.warm).toBe(false);
   });
 
-  test('has a sandbox started where it wants more than those that wait have', async () => {
+  test('has a sandbox started where those that wait can not be made the size that it wants', async () => {
     const cluster = await aSessionCluster();
     await cluster.lead();
     await cluster.addWarm('warm-1');
     await cluster.createSession({ resources: { memory: '1Gi' } });
+    await cluster.pass(1);
     expect([cluster.reason(), cluster.kube.all<Pod>(PODS).length]).toEqual(['Starting', 2]);
   });
 

@@ -15,13 +15,14 @@ import {
   aRun,
   aSession,
   aSessionState,
+  T0,
 } from '../../support/builders.ts';
 
 /** A pool's pods as the watch shows them, each with the channel that is open to it. */
 function setUp(...sandboxes: { pod: Pod; channel: ChannelView | undefined }[]) {
   const stores = createStores(createLogger('test', 'error'));
   const channels = { view: (uid: string) => sandboxes.find(({ pod }) => pod.metadata.uid === uid)?.channel };
-  const waiting = new WaitingSandboxes(stores, channels as Channels, () => 0);
+  const waiting = new WaitingSandboxes(stores, channels as Channels, { now: () => T0, monotonic: () => 0 });
   stores.pods.replace(
     sandboxes.map(({ pod }) => pod),
     '100',
@@ -38,6 +39,11 @@ function ready(name: string, channel: Partial<ChannelView> = {}, metadata: Parti
   const pod = aPooledPod(name, undefined, metadata);
   pod.metadata.labels = { ...pod.metadata.labels, [LABEL_CLASS]: 'default', ...metadata.labels };
   return { pod, channel: aChannel({ podUID: pod.metadata.uid, ...channel }) };
+}
+
+function withLimits(sandbox: ReturnType<typeof ready>, limits: Record<string, string>) {
+  sandbox.pod.spec.containers = [{ name: 'sandbox', resources: { limits } }];
+  return sandbox;
 }
 
 /** A run that the watch has shown, under the name of its key. */
@@ -71,12 +77,45 @@ test('a sandbox whose promise was taken back is offered again', () => {
   expect(waiting.offer(runNamed('2'), aClass())?.pod.metadata.name).toBe('a');
 });
 
+test.each([['another namespace', { ...aRun(), metadata: { ...aRun().metadata, namespace: 'other' } }]])(
+  'a run of %s is offered nothing',
+  (_what, run) => {
+    expect(setUp(ready('a')).offer(run)).toBeUndefined();
+  },
+);
+
+const resized = (waiting: WaitingSandboxes, run = aRun({ resources: { memory: '1Gi' } })) =>
+  waiting.offer(run, aClass());
+
 test.each([
-  ['another namespace', { ...aRun(), metadata: { ...aRun().metadata, namespace: 'other' } }],
-  ['more memory than the class gives', aRun({ resources: { memory: '1Gi' } })],
-  ['another share of a processor', aRun({ resources: { cpu: '250m' } })],
-])('a run of %s is offered nothing', (_what, run) => {
-  expect(setUp(ready('a')).offer(run)).toBeUndefined();
+  ['more memory than the class gives', { memory: '1Gi' }, { cpu: '1000m', memory: `${1248 * 1024}Ki` }],
+  ['another share of a processor', { cpu: '250m' }, { cpu: '250m', memory: `${736 * 1024}Ki` }],
+  [
+    'another share of a processor and less memory',
+    { cpu: '2', memory: '64Mi' },
+    { cpu: '2000m', memory: `${736 * 1024}Ki` },
+  ],
+])('a run that asks for %s is offered a sandbox that is to be resized', (_what, resources, limits) => {
+  const { waiting } = setUp(ready('a'));
+  expect(resized(waiting, aRun({ resources }))).toMatchObject({
+    pod: { metadata: { name: 'a' } },
+    resize: { limits, askedAt: undefined },
+  });
+});
+
+test('a sandbox that is being resized stays promised to whom it is for, and tells since when', () => {
+  const { waiting } = setUp(ready('a'), ready('b'));
+  const offered = resized(waiting);
+  if (offered) waiting.resizeAsked(offered);
+  expect(resized(waiting)).toMatchObject({ pod: offered?.pod, resize: { askedAt: T0 } });
+});
+
+test('where a sandbox could not be resized, those of its class are offered only as they are', () => {
+  const { waiting } = setUp(ready('a'), ready('b'));
+  const offered = resized(waiting);
+  if (offered) waiting.forgoResize(offered);
+  expect(resized(waiting)).toBeUndefined();
+  expect(waiting.offer(aRun(), aClass())?.pod.metadata.name).toBe('a');
 });
 
 test('a run that asks for less memory takes what waits', () => {
@@ -86,6 +125,7 @@ test('a run that asks for less memory takes what waits', () => {
 test.each([
   ['whose agent was not reached yet', ready('a', { hello: undefined })],
   ['whose channel is closed', ready('a', { state: 'closed' })],
+  ['that was resized for somebody who did not take it', withLimits(ready('a'), { cpu: '1', memory: '2Gi' })],
   ['whose agent has run something', ready('a', { hello: aHello({ run: { id: 'x', state: 'finished' } }) })],
   ['whose agent refused an order', ready('a', { refused: { reason: 'StaleEpoch', message: '' } })],
   [

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Pod } from '../../../src/api/object.ts';
 import { type PooledSandbox, type PoolWorld, planPool } from '../../../src/core/pool.ts';
 import {
   aChannel,
@@ -15,6 +16,10 @@ import {
 
 const ready = (name: string): PooledSandbox => ({ pod: aPooledPod(name), channel: aChannel() });
 const starting = (name: string): PooledSandbox => ({ pod: aPooledPod(name, { phase: 'Pending' }), channel: undefined });
+
+function withLimits(pod: Pod, limits: Record<string, string>): Pod {
+  return { ...pod, spec: { ...pod.spec, containers: [{ name: 'sandbox', resources: { limits } }] } };
+}
 
 function aPoolWorld(more: Partial<PoolWorld> = {}): PoolWorld {
   let made = 0;
@@ -93,6 +98,20 @@ const rows: [string, Partial<PoolWorld>, number, Partial<ReturnType<typeof summa
   [
     'replaces what is on a node that fell silent, although its channel has not noticed',
     { sandboxes: [{ pod: aPooledPod('a', onLostNode), channel: aChannel() }, ready('b')] },
+    1,
+    { ready: 1, actions: ['deletePod a', 'createPod new-1'] },
+  ],
+  [
+    'replaces what was made another size for somebody who did not take it',
+    {
+      sandboxes: [
+        {
+          pod: withLimits(aPooledPod('a'), { cpu: '1', memory: '2Gi', 'ephemeral-storage': '64Mi' }),
+          channel: aChannel(),
+        },
+        { pod: withLimits(aPooledPod('b'), { cpu: '1000m', memory: '736Mi' }), channel: aChannel() },
+      ],
+    },
     1,
     { ready: 1, actions: ['deletePod a', 'createPod new-1'] },
   ],

@@ -97,7 +97,9 @@ describe('a pool', () => {
   });
 
   test('starts a run cold that its sandboxes can not be resized for', async () => {
-    const own = await newClass({ resources: { ...(await usualResources()), requests: {} } });
+    // What is guaranteed to a pod can't be made burstable.
+    const small = { default: { cpu: '100m', memory: '128Mi' }, requests: {} };
+    const own = await newClass({ resources: { ...(await usualResources()), ...small } });
     const metadata = { name: 'guaranteed', namespace };
     const object = { apiVersion: API_VERSION, kind: 'SandboxPool', metadata, spec: { className: own, replicas: 1 } };
     await kube.create(SANDBOX_POOLS, object);

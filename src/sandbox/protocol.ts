@@ -47,12 +47,42 @@ interface InterruptCommand {
   interrupt: { id: string; epoch: number };
 }
 
+/**
+ * Makes the sandbox a session's: interpreters stay from one `execute` to the next, and the agent serves the bridge
+ * (bridge-protocol.ts) beside this channel. Idempotent by id; answered with `opened`.
+ */
+export interface OpenCommand {
+  open: {
+    /** UID of the ReplSession. */
+    id: string;
+    epoch: number;
+    /** What each interpreter may allocate, in bytes. */
+    memoryBytes: number;
+    env?: { name: string; value: string }[];
+    files?: { path: string; contentBase64: string }[];
+    packages?: string[];
+    packageIndexURL?: string;
+  };
+}
+
 /** Ends the agent, and with it the sandbox. */
 interface ShutdownCommand {
   shutdown: { epoch: number };
 }
 
-export type Command = HelloCommand | ExecuteCommand | InterruptCommand | ShutdownCommand;
+export type Command = HelloCommand | ExecuteCommand | InterruptCommand | OpenCommand | ShutdownCommand;
+
+const SessionState = z.strictObject({
+  id: Id,
+  /** `opening` while files are written and packages installed; `failed` where that did not succeed. */
+  state: z.enum(['opening', 'open', 'failed']),
+  /** Executions that have begun, whoever asked for them. */
+  executions: count,
+  /** Whether one runs or waits now. */
+  busy: z.boolean(),
+  /** Since the last request was answered, of whatever kind and over either carrier; 0 while busy. */
+  idleMilliseconds: count,
+});
 
 const HelloEvent = z.strictObject({
   hello: z.strictObject({
@@ -65,6 +95,8 @@ const HelloEvent = z.strictObject({
     python: z.string().max(32),
     /** What the agent ran or runs. */
     run: z.strictObject({ id: Id, state: z.enum(['running', 'finished']) }).nullable(),
+    /** The session that the sandbox was opened for. */
+    session: SessionState.nullable().default(null),
   }),
 });
 
@@ -76,6 +108,14 @@ const RefusedEvent = z.strictObject({
   }),
 });
 
+/** The session is open, or why it can't be. */
+const OpenedEvent = z.strictObject({
+  id: Id,
+  opened: z.strictObject({
+    cause: z.enum(['PackageInstallFailed', 'DiskLimit', 'OutOfMemory']).nullable(),
+    message: z.string().max(1024),
+  }),
+});
 const StartedEvent = z.strictObject({ id: Id, started: z.strictObject({}) });
 const StdoutEvent = z.strictObject({ id: Id, stdout: z.string() });
 const StderrEvent = z.strictObject({ id: Id, stderr: z.string() });
@@ -108,6 +148,8 @@ export const ExitEvent = z.strictObject({
       })
       .nullable(),
     durationMilliseconds: count,
+    /** In a session: which execution this was, and whether what its interpreter held is still there. */
+    session: z.strictObject({ executionCount: count, stateKept: z.boolean() }).nullable().default(null),
     usage: z.strictObject({ cpuMilliseconds: count, peakMemoryBytes: count }),
     output: z.strictObject({
       stdoutBytes: count,
@@ -125,6 +167,7 @@ const AgentEvent = z.union([
   ArtifactEvent,
   StartedEvent,
   ExitEvent,
+  OpenedEvent,
   HelloEvent,
   RefusedEvent,
 ]);

@@ -54,6 +54,8 @@ export interface GatewayLimits {
   keepAliveTimeout: number;
   /** How long a client may leave a stream unread. */
   stalledReaderTimeout: number;
+  /** After how long without an event a stream of events says that it is alive. */
+  heartbeat: number;
   /** How long POST /execute waits beyond the timeout of the program: for its sandbox, and for its result. */
   executeOverhead: number;
   /** How long a closing gateway lets requests finish. */
@@ -70,6 +72,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   connectionTimeout: 60_000,
   keepAliveTimeout: 65_000,
   stalledReaderTimeout: 60_000,
+  heartbeat: 15_000,
   executeOverhead: 330_000,
   drainTimeout: 25_000,
 };

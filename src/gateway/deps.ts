@@ -5,6 +5,7 @@ import type { CodeBatch } from '../api/codebatch.ts';
 import type { CodeRun } from '../api/coderun.ts';
 import { MIB } from '../api/schema.ts';
 import type { Kube } from '../kube/port.ts';
+import type { Admission } from './admission.ts';
 import type { Identify } from './plugins/identify.ts';
 
 /** The objects of one kind as a watch last saw them; it may lag behind the API server. */
@@ -16,6 +17,9 @@ export interface ObjectWatch<T> {
 }
 
 export interface Clock {
+  now(): Date;
+  /** Milliseconds since some moment; never goes back. */
+  monotonic(): number;
   /** Calls `fn` once after `milliseconds`, unless disposed before. */
   after(milliseconds: number, fn: () => void): Disposable;
 }
@@ -45,6 +49,14 @@ export interface GatewayLimits {
   connections: number;
   /** Requests that wait for a run or stream its output at once; more are refused with 503. */
   heldRequests: number;
+  /** The same for one caller: more are refused with 429, so that nobody takes all. */
+  heldRequestsPerCaller: number;
+  /** Wrong credentials from one address. */
+  failedAttemptsPerMinute: number;
+  /** Requests of one caller, where their API key says nothing else. */
+  requestsPerMinute: number;
+  /** Requests of all callers of one namespace. */
+  namespaceRequestsPerMinute: number;
   /** How long a client may take to send its headers, and the whole request. */
   headersTimeout: number;
   requestTimeout: number;
@@ -66,7 +78,11 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   bodyBytes: MIB,
   headerBytes: 16 * 1024,
   connections: 2000,
-  heldRequests: 500,
+  heldRequests: 1000,
+  heldRequestsPerCaller: 500,
+  failedAttemptsPerMinute: 20,
+  requestsPerMinute: 6000,
+  namespaceRequestsPerMinute: 12_000,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   connectionTimeout: 60_000,
@@ -87,6 +103,12 @@ export interface GatewayConfig {
   limits: GatewayLimits;
 }
 
+/** In PEM: the chain of the server, and its private key. */
+export interface Certificate {
+  cert: string;
+  key: string;
+}
+
 export interface GatewayDeps {
   kube: Kube;
   runs: ObjectWatch<CodeRun>;
@@ -94,7 +116,10 @@ export interface GatewayDeps {
   clock: Clock;
   random: RandomBytes;
   identify: Identify;
+  admission: Admission;
   config: GatewayConfig;
   logger: FastifyBaseLogger;
+  /** Undefined means plain HTTP. */
+  certificate?: Certificate | undefined;
   metrics?: GatewayMetrics;
 }

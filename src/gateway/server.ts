@@ -1,8 +1,9 @@
 /** The gateway: HTTP in front of CodeRuns. Builds the server and never listens. */
 
+import { Server as TlsServer } from 'node:tls';
 import { type FastifyInstance, fastify, LogController } from 'fastify';
 import { answerClientError } from './client-error.ts';
-import type { GatewayDeps } from './deps.ts';
+import type { Certificate, GatewayDeps, GatewayLimits } from './deps.ts';
 import { randomBase32 } from './objects.ts';
 import { installBodyParser } from './plugins/body.ts';
 import { installErrors, sendProblem, toProblem } from './plugins/errors.ts';
@@ -12,6 +13,7 @@ import { watchMethods } from './plugins/methods.ts';
 import { installObservation } from './plugins/observe.ts';
 import { installOpenApi, openApiRoute } from './plugins/openapi.ts';
 import { installOriginCheck } from './plugins/origin.ts';
+import { createLimiters, failuresOf, installRates } from './plugins/rates.ts';
 import { installValidation } from './plugins/validation.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
 import { batchRoutes } from './routes/batches.ts';
@@ -29,6 +31,21 @@ const CONNECTION_CHECK_INTERVAL = 1000;
 /** A path of an artifact with every byte encoded. */
 const MAX_PARAM_LENGTH = 3 * 1024;
 
+/** Options of Node's server, of whichever kind. */
+function transport(certificate: Certificate | undefined, { headerBytes, headersTimeout }: GatewayLimits) {
+  const http = {
+    maxHeaderSize: headerBytes,
+    headersTimeout,
+    connectionsCheckingInterval: CONNECTION_CHECK_INTERVAL,
+  };
+  return certificate ? { https: { ...http, ...certificate, minVersion: 'TLSv1.2' as const } } : { http };
+}
+
+/** Connections from now on see the new certificate. */
+export function renewCertificate({ server }: FastifyInstance, certificate: Certificate): void {
+  if (server instanceof TlsServer) server.setSecureContext({ ...certificate, minVersion: 'TLSv1.2' });
+}
+
 export function buildGateway(deps: GatewayDeps): FastifyInstance {
   const { config, random, metrics, clock } = deps;
   const { limits } = config;
@@ -44,11 +61,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
     requestTimeout: limits.requestTimeout,
     connectionTimeout: limits.connectionTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
-    http: {
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: limits.headersTimeout,
-      connectionsCheckingInterval: CONNECTION_CHECK_INTERVAL,
-    },
+    ...transport(deps.certificate, limits),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     exposeHeadRoutes: false,
     return503OnClosing: false,
@@ -58,12 +71,14 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
   });
   app.server.maxConnections = limits.connections;
 
-  const holds = new Holds(limits.heldRequests, metrics);
+  const holds = new Holds(limits, metrics);
   installErrors(app);
   installObservation(app, metrics);
   installDrain(app, holds, clock, limits);
   installOriginCheck(app, config.allowedOrigins);
-  installIdentity(app, deps.identify);
+  const limiters = createLimiters(app, limits);
+  installIdentity(app, deps.identify, failuresOf(limiters));
+  installRates(app, limiters);
   installBodyParser(app);
   installValidation(app);
   installOpenApi(app);

@@ -2,9 +2,13 @@
 
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import type { CodeRun } from '../../api/coderun.ts';
+import type { z } from 'zod';
+import type { CodeRun, CodeRunSpec } from '../../api/coderun.ts';
+import { allowedClass } from '../auth/classes.ts';
 import type { GatewayDeps } from '../deps.ts';
+import { IdempotencyHeaders, namingOf } from '../idempotency.ts';
 import type { Holds } from '../plugins/holds.ts';
+import type { Caller } from '../plugins/identify.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
 import { Problem } from '../problem.ts';
 import { listRuns } from '../run-list.ts';
@@ -13,6 +17,13 @@ import { isEnded, RunView, runView } from '../run-view.ts';
 import { waitFor } from '../wait.ts';
 import { preferredWait } from './prefer.ts';
 import { CreateRun, ListQuery, RunList, RunPath, WaitQuery } from './schemas.ts';
+
+function runSpec(caller: Caller, fields: Omit<z.output<typeof CreateRun>, 'name'>): CodeRunSpec {
+  const { className, sessionRef } = fields;
+  // A run within a session has the class of the session.
+  const allowed = sessionRef && className === undefined ? undefined : allowedClass(caller, className, 'className');
+  return { ...fields, ...(allowed !== undefined && { className: allowed }), cancelled: false };
+}
 
 export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
   const app = root.withTypeProvider<ZodTypeProvider>();
@@ -25,15 +36,23 @@ export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds
         summary: 'Run code',
         description:
           'With wait, or the header "Prefer: wait=N", the answer is held until the run ends; the header is cut to 60 seconds.',
+        headers: IdempotencyHeaders,
         body: CreateRun,
         querystring: WaitQuery,
         response: { 201: RunView, ...PROBLEMS },
       },
     },
-    async ({ body: { name, ...spec }, query, caller, headers }, reply) => {
-      const preferred = query.wait ?? preferredWait(headers['prefer']);
+    async (request, reply) => {
+      const { body, query, caller, headers } = request;
+      const { name, ...fields } = body;
+      const preferred = query.wait ?? preferredWait(request.raw.headers['prefer']);
       const hold = preferred ? holds.take(reply) : undefined;
-      const run = await createRun(deps, caller, { ...spec, cancelled: false }, name ? { name } : { prefix: 'run' });
+      const run = await createRun(
+        deps,
+        caller,
+        runSpec(caller, fields),
+        namingOf({ caller, headers, body }, 'run', name),
+      );
       reply.code(201).header('location', `/v1/runs/${run.metadata.name}`);
       if (query.wait === undefined && preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`);
       return runView(await ended(run, preferred, hold?.signal));

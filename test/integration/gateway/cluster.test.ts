@@ -10,6 +10,7 @@ import { crds } from '../../../src/api/crds.ts';
 import { CODE_BATCHES, CODE_RUNS, type ResourceType, SANDBOX_CLASSES } from '../../../src/api/group.ts';
 import type { KubernetesObject } from '../../../src/api/object.ts';
 import type { Reason } from '../../../src/api/reasons.ts';
+import { Admission } from '../../../src/gateway/admission.ts';
 import { GATEWAY_LIMITS, type ObjectWatch } from '../../../src/gateway/deps.ts';
 import { anonymousOnly } from '../../../src/gateway/plugins/identify.ts';
 import { buildGateway } from '../../../src/gateway/server.ts';
@@ -63,6 +64,7 @@ function gateway(client: Kube, namespace: string): FastifyInstance {
     clock: systemClock,
     random: (count) => Uint8Array.from({ length: count }, () => name++ % 251),
     identify: anonymousOnly(namespace),
+    admission: new Admission({ census: { waiting: () => 0, unfinished: () => 0 }, clock: systemClock, queuedRuns: 1 }),
     config: { sandboxContainer: 'sandbox', internetClassName: 'internet', allowedOrigins: [], limits: GATEWAY_LIMITS },
     logger: pino({ level: 'silent' }),
   });

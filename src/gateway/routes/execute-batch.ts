@@ -13,7 +13,14 @@ import { PROBLEMS } from '../plugins/openapi.ts';
 import { batchSpec, CreateBatch } from './batch-schemas.ts';
 import { ExecuteRequest, networkClass } from './execute.ts';
 
-const ExecuteBatchRequest = z.array(ExecuteRequest).min(1).max(MAX_ITEMS).meta({ id: 'ExecuteBatchRequest' });
+const ExecuteBatchRequest = z
+  .array(ExecuteRequest)
+  .min(1)
+  .max(MAX_ITEMS)
+  .meta({
+    id: 'ExecuteBatchRequest',
+    examples: [[{ code: 'print(1)' }, { code: 'print(2)', timeout: 10 }]],
+  });
 
 export function executeBatchRoute(app: FastifyInstance, deps: GatewayDeps): void {
   app.withTypeProvider<ZodTypeProvider>().post(
@@ -28,6 +35,7 @@ export function executeBatchRoute(app: FastifyInstance, deps: GatewayDeps): void
         body: ExecuteBatchRequest,
         response: { 201: BatchView, ...PROBLEMS },
       },
+      config: { problems: ['NetworkNotAllowed'] },
     },
     async ({ body, caller, headers }, reply) => {
       const first = body.findIndex(({ allow_network }) => allow_network);

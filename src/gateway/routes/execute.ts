@@ -29,7 +29,7 @@ export const ExecuteRequest = z
     allow_network: z.boolean().default(false).describe('True asks for a sandbox that reaches the internet.'),
     memory_mb: z.int().min(16).max(1_048_576).default(512).describe('Memory that the program may use, in MiB.'),
   })
-  .meta({ id: 'ExecuteRequest' });
+  .meta({ id: 'ExecuteRequest', examples: [{ code: 'print(6 * 7)', timeout: 10 }] });
 type ExecuteRequest = z.output<typeof ExecuteRequest>;
 
 export function executeRoute(app: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
@@ -44,6 +44,7 @@ export function executeRoute(app: FastifyInstance, deps: GatewayDeps, holds: Hol
         body: ExecuteRequest,
         response: { 200: ExecuteResponse, ...PROBLEMS },
       },
+      config: { problems: ['NetworkNotAllowed'], answersRuns: true },
     },
     async ({ body, caller, headers }, reply) => {
       const { signal } = holds.take(reply);

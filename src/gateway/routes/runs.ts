@@ -14,9 +14,13 @@ import { Problem } from '../problem.ts';
 import { listRuns } from '../run-list.ts';
 import { cancelRun, createRun, findRun } from '../run-store.ts';
 import { isEnded, RunView, runView } from '../run-view.ts';
+import { wantsEvents } from '../sse.ts';
 import { waitFor } from '../wait.ts';
+import { cancelOnDisconnect, EVENT_CONTENT, sendRunEvents } from './events.ts';
 import { preferredWait } from './prefer.ts';
 import { CreateRun, ListQuery, RunList, RunPath, WaitQuery } from './schemas.ts';
+
+const CreateQuery = WaitQuery.extend({ cancelOnDisconnect });
 
 function runSpec(caller: Caller, fields: Omit<z.output<typeof CreateRun>, 'name'>): CodeRunSpec {
   const { className, sessionRef } = fields;
@@ -35,25 +39,29 @@ export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds
         operationId: 'createRun',
         summary: 'Run code',
         description:
-          'With wait, or the header "Prefer: wait=N", the answer is held until the run ends; the header is cut to 60 seconds.',
+          'With wait, or the header "Prefer: wait=N", the answer is held until the run ends; the header is cut to 60 seconds. With "Accept: text/event-stream" the answer is the events of the run, as GET /v1/runs/{name}/events has them.',
         headers: IdempotencyHeaders,
         body: CreateRun,
-        querystring: WaitQuery,
-        response: { 201: RunView, ...PROBLEMS },
+        querystring: CreateQuery,
+        response: {
+          201: {
+            description: 'The run.',
+            content: { 'application/json': { schema: RunView }, ...EVENT_CONTENT },
+          },
+          ...PROBLEMS,
+        },
       },
     },
     async (request, reply) => {
       const { body, query, caller, headers } = request;
       const { name, ...fields } = body;
       const preferred = query.wait ?? preferredWait(request.raw.headers['prefer']);
-      const hold = preferred ? holds.take(reply) : undefined;
-      const run = await createRun(
-        deps,
-        caller,
-        runSpec(caller, fields),
-        namingOf({ caller, headers, body }, 'run', name),
-      );
+      const streams = wantsEvents(request.raw.headers.accept);
+      const hold = preferred || streams ? holds.take(reply) : undefined;
+      const naming = namingOf({ caller, headers, body }, 'run', name);
+      const run = await createRun(deps, caller, runSpec(caller, fields), naming);
       reply.code(201).header('location', `/v1/runs/${run.metadata.name}`);
+      if (streams && hold) return sendRunEvents(deps, run, { hold, cancels: query.cancelOnDisconnect }, reply);
       if (query.wait === undefined && preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`);
       return runView(await ended(run, preferred, hold?.signal));
     },
@@ -68,6 +76,7 @@ export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds
         querystring: ListQuery,
         response: { 200: RunList, ...PROBLEMS },
       },
+      config: { problems: ['PageExpired'] },
     },
     async ({ query, caller }) => listRuns(deps.kube, caller, query),
   );

@@ -22,7 +22,8 @@ async function listening(options?: WorldOptions) {
     ...world,
     port,
     open: () => open(port),
-    ask: (path: string, method?: string, body?: object) => ask(port, path, method, body),
+    ask: (path: string, method?: string, body?: object, headers?: Record<string, string>) =>
+      ask(port, path, { method, body, headers }),
   };
 }
 
@@ -39,9 +40,15 @@ function open(port: number) {
   return { socket, closed, received: () => received };
 }
 
+interface Asked {
+  method?: string | undefined;
+  body?: object | undefined;
+  headers?: Record<string, string> | undefined;
+}
+
 /** A request whose answer is read as it comes; `destroy` leaves. */
-function ask(port: number, path: string, method = 'GET', body?: object) {
-  const request = httpRequest({ port, host: '127.0.0.1', path, method, agent: false });
+function ask(port: number, path: string, { method = 'GET', body, headers = {} }: Asked) {
+  const request = httpRequest({ port, host: '127.0.0.1', path, method, headers, agent: false });
   if (body) request.setHeader('content-type', 'application/json');
   request.end(body && JSON.stringify(body));
   const answer = new Promise<IncomingMessage>((resolve, reject) =>
@@ -179,6 +186,41 @@ describe('a client that leaves', () => {
     await eventually(() => world.held.at(-1) === 0);
     resolve();
     await eventually(() => world.allRuns()[0]?.spec.cancelled === true);
+  });
+
+  test('leaves the run of its POST /execute alone where it may come back with its Idempotency-Key', async () => {
+    const world = await listening();
+    const { request } = world.ask('/execute', 'POST', { code: '1' }, { 'idempotency-key': 'k' });
+    await eventually(() => world.runs.listening === 1);
+    request.destroy();
+    await eventually(() => world.held.at(-1) === 0 && world.runs.listening === 0);
+    await sleep(50);
+    expect(world.allRuns()[0]?.spec.cancelled).toBe(false);
+  });
+
+  const accept = { accept: 'text/event-stream' };
+  test.each([
+    ['cancels a run whose events it followed, as asked', '?cancelOnDisconnect=true', true],
+    ['leaves a run alone whose events it followed', '', false],
+  ])('%s', async (_name, query, cancelled) => {
+    const world = await listening();
+    const { request, answer } = world.ask(`/v1/runs${query}`, 'POST', { code: '1' }, accept);
+    await answer;
+    await eventually(() => world.runs.listening === 1);
+    request.destroy();
+    await eventually(() => world.held.at(-1) === 0 && world.runs.listening === 0);
+    await sleep(50);
+    expect(world.allRuns()[0]?.spec.cancelled).toBe(cancelled);
+  });
+
+  test('does not cancel a run that it saw end', async () => {
+    const world = await listening();
+    const { text } = world.ask('/v1/runs?cancelOnDisconnect=true', 'POST', { code: '1' }, accept);
+    await eventually(() => world.runs.listening === 1);
+    await world.setStatus('Completed', { exitCode: 0 });
+    expect(await text()).toContain('event: finished');
+    await eventually(() => world.held.at(-1) === 0);
+    expect(world.allRuns()[0]?.spec.cancelled).toBe(false);
   });
 
   test('leaves the run of its POST /v1/runs alone', async () => {

@@ -282,6 +282,57 @@ test('an output that nobody reads is not read either, and is let go in the end',
   await eventually(() => world.held.at(-1) === 0);
 });
 
+test('events that nobody reads are not read either, and are let go in the end', async () => {
+  const world = await listening({ limits: { stalledReaderTimeout: 1000 } });
+  await world.post('/v1/runs', { code: '1', name: 'loud' });
+  const id = world.allRuns()[0]?.metadata.uid;
+  let written = 0;
+  world.kube.setLog(NAMESPACE, 'pod', async function* () {
+    const line = Buffer.from(`${JSON.stringify({ id, stdout: 'x'.repeat(100_000) })}\n`);
+    for (; written < 1000; written++) yield line;
+    await new Promise(() => undefined);
+  });
+  await world.setStatus('Running', { startTime: '2026-01-01T00:00:00Z', sandbox: { podName: 'pod' } });
+  const { socket } = world.open();
+  socket.pause();
+  socket.write('GET /v1/runs/loud/events HTTP/1.1\r\nhost: x\r\n\r\n');
+  await eventually(() => world.held.at(-1) === 1 && written > 0);
+  await sleep(300);
+  expect(written).toBeLessThan(200);
+  await world.clock.advance(1000);
+  await eventually(() => world.held.at(-1) === 0);
+});
+
+describe('a method or protocol that there is not', () => {
+  test.each([
+    [
+      'TRACE',
+      'TRACE /v1/runs HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+      /^(HTTP\/1.1 40[045] .*problem\+json.*)?$/s,
+    ],
+    ['CONNECT', 'CONNECT 10.0.0.1:80 HTTP/1.1\r\nhost: x\r\n\r\n', /^(HTTP\/1.1 4.*)?$/s],
+    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /^HTTP\/1.1 400 .*problem\+json/s],
+  ])('is refused: %s', async (_name, bytes, answer) => {
+    const world = await listening();
+    const { socket, closed, received } = world.open();
+    socket.write(bytes);
+    await closed;
+    expect(received()).toMatch(answer);
+  });
+
+  test('is not switched to: WebSocket', async () => {
+    const world = await listening();
+    const { socket, closed, received } = world.open();
+    socket.write(
+      'GET /v1/runs HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+    );
+    await eventually(() => received().length > 0);
+    expect(received()).not.toContain(' 101 ');
+    socket.end();
+    await closed;
+  });
+});
+
 describe('a gateway that closes', () => {
   test('finishes what it holds and takes nothing new', async () => {
     const world = await listening();

@@ -274,6 +274,8 @@ describe('wrong credentials', () => {
     for (let index = 0; index < 30; index++) await world.get('/v1/runs', bearer(`crk_guess${index}`));
     expect(codeOf(await world.get('/v1/runs', bearer('crk_guess')))).toBe('TooManyFailures');
     expect(codeOf(await world.get('/v1/runs', { authorization }))).toBe(200);
+    const claimed = { ...bearer('crk_guess'), 'x-forwarded-for': '192.0.2.1', forwarded: 'for=192.0.2.1' };
+    expect(codeOf(await world.get('/v1/runs', claimed))).toBe('TooManyFailures');
     const elsewhere = { url: '/v1/runs', remoteAddress: '192.0.2.1', headers: bearer('crk_guess') };
     expect(codeOf(await world.send(elsewhere))).toBe('Unauthenticated');
   });

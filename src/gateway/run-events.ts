@@ -29,9 +29,12 @@ const REOPEN_MILLISECONDS = 1000;
 const idOf = ({ stage, stdout, stderr, results }: Position): string =>
   [STAGES.indexOf(stage), stdout, stderr, results].join('-');
 
+/** What the id of an event looks like. */
+export const POSITION_PATTERN = '^[0-4](-(0|[1-9][0-9]{0,8})){3}$';
+
 /** The position that an id of an event stands for; undefined where it is none. */
 export function parsePosition(id: string): Position | undefined {
-  if (!/^[0-4](-(0|[1-9][0-9]{0,8})){3}$/.test(id)) return undefined;
+  if (!new RegExp(POSITION_PATTERN).test(id)) return undefined;
   const [stage = 0, stdout = 0, stderr = 0, results = 0] = id.split('-').map(Number);
   return { stage: STAGES[stage] ?? 'nothing', stdout, stderr, results };
 }

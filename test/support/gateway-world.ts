@@ -18,7 +18,7 @@ import {
   type GatewayLimits,
   type ObjectWatch,
 } from '../../src/gateway/deps.ts';
-import { anonymousOnly, type Identify } from '../../src/gateway/plugins/identify.ts';
+import type { Identify } from '../../src/gateway/plugins/identify.ts';
 import type { ProblemBody } from '../../src/gateway/problem.ts';
 import { isEnded } from '../../src/gateway/run-view.ts';
 import { buildGateway } from '../../src/gateway/server.ts';
@@ -92,8 +92,9 @@ export class FakeRunWatch extends FakeWatch<CodeRun> {
 export interface WorldOptions {
   limits?: Partial<GatewayLimits>;
   config?: Partial<Omit<GatewayConfig, 'limits'>>;
+  /** Instead of API keys and tokens that `kube` knows. */
   identify?: Identify;
-  /** Instead of `identify`: by API keys and tokens that `kube` knows. */
+  /** If left out, callers may be anonymous. */
   bearer?: { anonymousNamespace?: string; audience?: string };
   queuedRuns?: number;
   certificate?: Certificate;
@@ -136,8 +137,8 @@ export function aWorld(options: WorldOptions = {}) {
 }
 
 function identityOf({ identify, bearer }: WorldOptions, kube: FakeKube, clock: FakeClock, logger: FastifyBaseLogger) {
-  if (!bearer) return identify ?? anonymousOnly(NAMESPACE);
-  const { anonymousNamespace, audience } = bearer;
+  if (identify) return identify;
+  const { anonymousNamespace, audience } = bearer ?? { anonymousNamespace: NAMESPACE };
   const keys = new KeyStore({ kube, clock, logger });
   return bearerIdentity({ keys, reviews: new Reviews({ kube, clock, audience }), clock, anonymousNamespace });
 }

@@ -75,14 +75,3 @@ const tooManyFailures = (seconds: number): Problem =>
 const CHALLENGE = { headers: { 'www-authenticate': 'Bearer realm="coderun"' } };
 
 export const unauthenticated = (detail: string): Problem => new Problem('Unauthenticated', detail, CHALLENGE);
-
-/** Everybody is the same caller, in `namespace`; nobody is where that is undefined. Credentials are refused: nothing here could check them. */
-export function anonymousOnly(namespace: string | undefined): Identify {
-  return ({ headers }) => {
-    if (headers.authorization !== undefined)
-      throw unauthenticated('This gateway does not take credentials; send none.');
-    if (namespace === undefined)
-      throw unauthenticated('This gateway has no anonymous callers; ask its administrator for access.');
-    return { name: 'anonymous', namespace };
-  };
-}

@@ -25,7 +25,7 @@ const NAMESPACE_PARAMETER = {
   in: 'header',
   name: 'x-coderun-namespace',
   required: false,
-  schema: { type: 'string', maxLength: 63 },
+  schema: { type: 'string', minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' },
   description: 'Namespace to work in, for tokens of Kubernetes; others have but one.',
 };
 

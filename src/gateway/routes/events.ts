@@ -8,7 +8,14 @@ import type { GatewayDeps } from '../deps.ts';
 import type { Holds } from '../plugins/holds.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
 import { fieldError, Problem } from '../problem.ts';
-import { BEGINNING, cancellingEvents, type Position, parsePosition, runEvents } from '../run-events.ts';
+import {
+  BEGINNING,
+  cancellingEvents,
+  POSITION_PATTERN,
+  type Position,
+  parsePosition,
+  runEvents,
+} from '../run-events.ts';
 import { findRun } from '../run-store.ts';
 import { SSE_TYPE, sendEvents } from '../sse.ts';
 import { RunPath } from './schemas.ts';
@@ -27,14 +34,24 @@ export const cancelOnDisconnect = z
 const EventsQuery = z.strictObject({ cancelOnDisconnect });
 
 const EventsHeaders = z.looseObject({
-  'last-event-id': z.string().optional().describe('Id of the last event that was received: goes on after it.'),
+  'last-event-id': z
+    .string()
+    .optional()
+    .meta({ pattern: POSITION_PATTERN, description: 'Id of the last event that was received: goes on after it.' }),
 });
 
 /** In the responses of routes that answer with the events of a run. */
 export const EVENT_CONTENT = {
   [SSE_TYPE]: {
+    // As the tools have it that read streams: the schema of each event.
     schema: z.custom<FastifyReply>().meta({
-      type: 'string',
+      type: 'object',
+      required: ['id', 'event', 'data'],
+      properties: {
+        id: { type: 'string', description: 'For the header Last-Event-ID: goes on after this event.' },
+        event: { type: 'string', enum: ['queued', 'started', 'stdout', 'stderr', 'result', 'error', 'finished'] },
+        data: { type: 'string', contentMediaType: 'application/json' },
+      },
       description:
         'queued, started and finished hold the run; stdout and stderr {"text"}; result {"mime"}; error {"name", "value", "traceback"}. Comments keep a quiet stream alive. Each event has an id for Last-Event-ID.',
     }),

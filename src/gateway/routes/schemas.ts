@@ -40,7 +40,11 @@ export const CreateRun = z
     path: ['code'],
     message: 'set exactly one of code and codeFrom',
   })
-  .meta({ id: 'CreateRun', examples: [{ code: 'print(6 * 7)', timeoutSeconds: 30 }] });
+  .meta({
+    id: 'CreateRun',
+    oneOf: [{ required: ['code'] }, { required: ['codeFrom'] }],
+    examples: [{ code: 'print(6 * 7)', timeoutSeconds: 30 }],
+  });
 
 export const WaitQuery = z.strictObject({ wait: waitSeconds });
 

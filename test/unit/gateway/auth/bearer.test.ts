@@ -14,6 +14,11 @@ describe('without credentials', () => {
     expect([answers[0]?.headers['www-authenticate'], world.allRuns()]).toEqual(['Bearer realm="coderun"', []]);
   });
 
+  test('the description of the API is for everybody', async () => {
+    const world = await aGuardedWorld();
+    expect([codeOf(await world.get('/openapi.json')), codeOf(await world.get('/docs'))]).toEqual([200, 200]);
+  });
+
   test('everybody works in the namespace of the anonymous, where there is one, and in no other', async () => {
     const world = await aGuardedWorld({ bearer: { anonymousNamespace: 'open' } });
     expect((await world.post('/v1/runs', CODE)).json().namespace).toBe('open');

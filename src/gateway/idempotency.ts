@@ -12,7 +12,7 @@ export const ANNOTATION_REQUEST = `${GROUP}/request-hash`;
 
 const NAME_BYTES = 13;
 
-export const IdempotencyKey = z
+const IdempotencyKey = z
   .string()
   .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters')
   .describe(

@@ -10,7 +10,7 @@ import { ExpiringMap } from './expiring-map.ts';
 import { API_KEYS_SECRET, type ApiKeyEntry, type ParsedKeys, parseSecret } from './keys.ts';
 
 /** How long a revoked key may still be taken, in milliseconds. */
-export const KEYS_MILLISECONDS = 5000;
+const KEYS_MILLISECONDS = 5000;
 
 interface KeyStoreDeps {
   kube: Pick<Kube, 'get'>;

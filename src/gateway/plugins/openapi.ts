@@ -3,6 +3,7 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { NAMESPACE_HEADER } from '../auth/bearer.ts';
 import { docsPage, PAGE_POLICY, type ShownDocument } from '../docs-page.ts';
 import { ProblemBody } from '../problem.ts';
 import { PROBLEM_TYPE } from './errors.ts';
@@ -23,7 +24,7 @@ without a double effect. HTTP errors speak of the request: a program that failed
 
 const NAMESPACE_PARAMETER = {
   in: 'header',
-  name: 'x-coderun-namespace',
+  name: NAMESPACE_HEADER,
   required: false,
   schema: { type: 'string', minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' },
   description: 'Namespace to work in, for tokens of Kubernetes; others have but one.',

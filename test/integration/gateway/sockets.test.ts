@@ -139,6 +139,8 @@ test('requests that are sent before the answer to the first are answered in orde
   expect(received().indexOf('"name":"a"')).toBeLessThan(received().indexOf('"name":"b"'));
 });
 
+const accept = { accept: 'text/event-stream' };
+
 describe('a client that leaves', () => {
   test('cancels the run of its POST /execute', async () => {
     const world = await listening();
@@ -198,7 +200,6 @@ describe('a client that leaves', () => {
     expect(world.allRuns()[0]?.spec.cancelled).toBe(false);
   });
 
-  const accept = { accept: 'text/event-stream' };
   test.each([
     ['cancels a run whose events it followed, as asked', '?cancelOnDisconnect=true', true],
     ['leaves a run alone whose events it followed', '', false],
@@ -362,6 +363,20 @@ describe('a gateway that closes', () => {
     socket.write('\r\n');
     await Promise.all([closing, closed]);
     expect(received()).toMatch(/^HTTP\/1.1 503 .*\r\nconnection: close\r\n.*"code":"ShuttingDown"/is);
+  });
+
+  test('leaves runs alone whose events it had to break off: their clients come back to another', async () => {
+    const world = await listening({ limits: { drainTimeout: 1000 } });
+    const { answer, text } = world.ask('/v1/runs?cancelOnDisconnect=true', 'POST', { code: '1' }, accept);
+    await answer;
+    const broken = text().catch((error: unknown) => error);
+    await eventually(() => world.runs.listening === 1);
+    const closed = world.app.close();
+    await sleep(50);
+    await world.clock.advance(1000);
+    expect(await broken).toBeInstanceOf(Error);
+    await closed;
+    expect(world.allRuns()[0]?.spec.cancelled).toBe(false);
   });
 
   test('lets go of what does not end in time, and leaves the runs to their end', async () => {

@@ -2,6 +2,7 @@
 
 import type { FastifyRequest } from 'fastify';
 import { ObjectName } from '../../api/schema.ts';
+import { KubeError } from '../../kube/error.ts';
 import type { Clock } from '../deps.ts';
 import { type Attempts, type Caller, type Identify, unauthenticated } from '../plugins/identify.ts';
 import { fieldError, Problem } from '../problem.ts';
@@ -20,6 +21,8 @@ export interface BearerDeps {
   anonymousNamespace: string | undefined;
 }
 
+const RETRY_MILLISECONDS = 1000;
+
 const MISSING = 'Send Authorization: Bearer with an API key or a token of Kubernetes.';
 /** One sentence for all: nothing tells a key that has expired from one that never was. */
 const UNKNOWN = 'These credentials are not known, or have expired.';
@@ -31,8 +34,20 @@ export const bearerIdentity =
     if (authorization === undefined) return anonymous(deps, request);
     const text = /^Bearer ([A-Za-z0-9._~+/=-]{1,8192})$/i.exec(authorization)?.[1];
     if (text === undefined) throw attempts.failed(unauthenticated(MISSING));
-    return isKeyText(text) ? keyCaller(deps, text, request, attempts) : tokenCaller(deps, text, request, attempts);
+    const callerOfText = isKeyText(text) ? keyCaller : tokenCaller;
+    try {
+      return await callerOfText(deps, text, request, attempts);
+    } catch (error) {
+      throw error instanceof KubeError ? notChecked(error) : error;
+    }
   };
+
+/** Nothing of the request has been done yet, whatever it asks for. */
+const notChecked = (cause: KubeError): Problem =>
+  new Problem('ClusterUnavailable', 'Your credentials can not be checked now; try again in a moment.', {
+    cause,
+    retryAfterSeconds: Math.ceil((cause.retryAfterMilliseconds ?? RETRY_MILLISECONDS) / 1000),
+  });
 
 function anonymous({ anonymousNamespace }: BearerDeps, request: FastifyRequest): Caller {
   if (anonymousNamespace === undefined) throw unauthenticated(MISSING);

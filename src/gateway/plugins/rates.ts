@@ -1,6 +1,6 @@
 /** How often callers may ask: bounds by caller and by namespace, told in the RateLimit headers, and one for wrong credentials. */
 
-import rateLimit from '@fastify/rate-limit';
+import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GatewayLimits } from '../deps.ts';
 import { Problem } from '../problem.ts';
@@ -22,7 +22,12 @@ export function createLimiters(app: FastifyInstance, limits: GatewayLimits): () 
   app.register(rateLimit, { global: false });
   app.after(() => {
     limiters = {
-      failures: app.createRateLimit({ max: limits.failedAttemptsPerMinute, timeWindow: MINUTE }),
+      failures: app.createRateLimit({
+        max: limits.failedAttemptsPerMinute,
+        timeWindow: MINUTE,
+        // A client that has left has no address any more.
+        keyGenerator: ({ ip }) => (ip ? normalizeIP(ip) : ''),
+      }),
       caller: app.createRateLimit({
         max: ({ caller }) => caller.requestsPerMinute ?? limits.requestsPerMinute,
         timeWindow: MINUTE,

@@ -230,6 +230,7 @@ test('one caller does not hold all the requests that may be held', async () => {
   await world.setStatus('Completed', {}, 'slow');
   await Promise.all(held);
   await world.until(() => world.held.at(-1) === 1);
+  expect(codeOf(await world.get('/v1/runs/slow?wait=60', { authorization }))).toBe(200);
   await world.setStatus(
     'Completed',
     { exitCode: 0 },

@@ -258,8 +258,20 @@ describe('a token of Kubernetes', () => {
     const world = await aGuardedWorld();
     world.addToken('t0ken', ACCOUNT);
     world.allow(`${ACCOUNT.username} list coderuns team`);
-    world.kube.fail('create', new KubeError(503, '', 'down'));
-    expect([codeOf(await ask(world)), codeOf(await ask(world))]).toEqual(['ClusterUnavailable', 200]);
+    for (const failure of [
+      new KubeError(503, '', 'down'),
+      new KubeError(403, 'Forbidden', 'no'),
+      new KubeError(0, '', ''),
+    ]) {
+      world.kube.fail('create', failure);
+      const answer = await world.post('/v1/runs', CODE, bearer('t0ken'));
+      expect([codeOf(answer), problemOf(answer).retrySafe, answer.headers['retry-after']]).toEqual([
+        'ClusterUnavailable',
+        true,
+        '1',
+      ]);
+    }
+    expect(codeOf(await ask(world))).toBe(200);
   });
 });
 

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { loadConfig } from '../../../src/config.ts';
 import { renewCertificate } from '../../../src/gateway/server.ts';
-import { type CertificateFiles, readCertificate, watchCertificate } from '../../../src/roles/tls.ts';
+import { type CertificateFiles, certificateFiles, readCertificate, watchCertificate } from '../../../src/roles/tls.ts';
 import { createCertificates } from '../../support/certificates.ts';
 import { FakeClock } from '../../support/clock.ts';
 import { aWorld } from '../../support/gateway-world.ts';
@@ -66,6 +67,13 @@ test('the gateway speaks HTTPS, of TLS 1.2 and later, where it has a certificate
   const [first] = (await once(socket, 'data')) as [Buffer];
   expect(String(first)).toMatch(/^HTTP\/1.1 200 /);
   await expect(opened(port, { maxVersion: 'TLSv1.1', minVersion: 'TLSv1.1' })).rejects.toThrow();
+});
+
+test('a gateway with only one of the two files does not start, and one with none speaks plain HTTP', () => {
+  const filesOf = (environment: Record<string, string>) => certificateFiles(loadConfig(environment));
+  expect(() => filesOf({ CODERUN_TLS_CERT_FILE: 'tls.crt' })).toThrow('Set both of CODERUN_TLS_CERT_FILE');
+  expect(() => filesOf({ CODERUN_TLS_KEY_FILE: 'tls.key' })).toThrow('Set both of CODERUN_TLS_CERT_FILE');
+  expect(filesOf({})).toBeUndefined();
 });
 
 test('plain HTTP there is no answer', async () => {

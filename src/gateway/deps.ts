@@ -70,6 +70,8 @@ export interface GatewayLimits {
   heartbeat: number;
   /** How long POST /execute waits beyond the timeout of the program: for its sandbox, and for its result. */
   executeOverhead: number;
+  /** How late the process may be before requests are refused. */
+  eventLoopLag: number;
   /** How long a closing gateway lets requests finish. */
   drainTimeout: number;
 }
@@ -90,6 +92,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   stalledReaderTimeout: 60_000,
   heartbeat: 15_000,
   executeOverhead: 330_000,
+  eventLoopLag: 1000,
   drainTimeout: 25_000,
 };
 
@@ -117,6 +120,8 @@ export interface GatewayDeps {
   random: RandomBytes;
   identify: Identify;
   admission: Admission;
+  /** How late the process is, in milliseconds; undefined where nobody measures. */
+  lag?: (() => number) | undefined;
   config: GatewayConfig;
   logger: FastifyBaseLogger;
   /** Undefined means plain HTTP. */

@@ -39,6 +39,7 @@ const MEANINGS: Record<ErrorCode, string> = {
   Internal: 'Something went wrong in the gateway; its log has more under the request id.',
   ClusterUnavailable: 'The cluster does not answer as it should.',
   TooManyWaiting: 'Too many requests wait for runs already.',
+  Overloaded: 'The gateway has more to do than it can.',
   ShuttingDown: 'This gateway is shutting down; another one will answer.',
 };
 

@@ -40,6 +40,7 @@ export const ERROR_STATUS = {
   Internal: 500,
   ClusterUnavailable: 503,
   TooManyWaiting: 503,
+  Overloaded: 503,
   ShuttingDown: 503,
 } as const satisfies Record<string, number>;
 

@@ -13,6 +13,7 @@ import { watchMethods } from './plugins/methods.ts';
 import { installObservation } from './plugins/observe.ts';
 import { installOpenApi, openApiRoutes } from './plugins/openapi.ts';
 import { installOriginCheck } from './plugins/origin.ts';
+import { installPressure } from './plugins/pressure.ts';
 import { createLimiters, failuresOf, installRates } from './plugins/rates.ts';
 import { installValidation } from './plugins/validation.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
@@ -76,6 +77,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
   installErrors(app);
   installObservation(app, metrics);
   installDrain(app, holds, clock, limits);
+  installPressure(app, deps);
   installOriginCheck(app, config.allowedOrigins);
   const limiters = createLimiters(app, limits);
   installIdentity(app, deps.identify, failuresOf(limiters));

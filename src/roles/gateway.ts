@@ -20,6 +20,7 @@ import { createLogger } from '../telemetry/logger.ts';
 import { createRegistry, gatewayMetrics } from '../telemetry/metrics.ts';
 import { BATCH_CENSUS, censusOf, RUN_CENSUS } from './census.ts';
 import { connect, keepCache } from './connect.ts';
+import { watchLag } from './lag.ts';
 import { watchObjects } from './run-watch.ts';
 import { cutBatch, cutRun } from './stores.ts';
 import { certificateFiles, readCertificate, watchCertificate } from './tls.ts';
@@ -47,6 +48,7 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
     keepCache({ ...common, type: CODE_RUNS, store: runs.store }),
     keepCache({ ...common, type: CODE_BATCHES, store: batches.store }),
   ];
+  using lag = watchLag(systemClock);
   const gateway = buildGateway({
     kube,
     runs: runs.watch,
@@ -66,6 +68,7 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
       limits: limitsOf(config),
     },
     certificate,
+    lag: lag.milliseconds,
     logger: log,
     metrics: gatewayMetrics(register),
   });

@@ -97,11 +97,12 @@ export interface WorldOptions {
   /** If left out, callers may be anonymous. */
   bearer?: { anonymousNamespace?: string; audience?: string };
   queuedRuns?: number;
+  lag?: () => number;
   certificate?: Certificate;
 }
 
 export function aWorld(options: WorldOptions = {}) {
-  const { limits, config, queuedRuns = 1000, certificate } = options;
+  const { limits, config, queuedRuns = 1000, certificate, lag } = options;
   const clock = new FakeClock();
   const kube = new FakeKube(() => clock.now());
   const runs = new FakeRunWatch(kube);
@@ -122,6 +123,7 @@ export function aWorld(options: WorldOptions = {}) {
       queuedRuns,
     }),
     certificate,
+    lag,
     random: (count) => Uint8Array.from({ length: count }, () => random++ % 256),
     config: {
       sandboxContainer: 'sandbox',

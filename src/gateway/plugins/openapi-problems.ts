@@ -38,6 +38,7 @@ const ALWAYS: readonly ErrorCode[] = [
   'HeadersTooLarge',
   'Internal',
   'ClusterUnavailable',
+  'Overloaded',
   'ShuttingDown',
 ];
 const WITH_BODY: readonly ErrorCode[] = ['MalformedBody', 'BodyTooLarge', 'UnsupportedMediaType'];

@@ -238,3 +238,17 @@ test('one caller does not hold all the requests that may be held', async () => {
   );
   expect((await theirs).statusCode).toBe(200);
 });
+
+test('a gateway that is late refuses at once, creates nothing, and takes requests again when it has caught up', async () => {
+  let lag = 1001;
+  const world = aWorld({ lag: () => lag });
+  const refused = await world.post('/v1/runs', CODE);
+  expect([refused.statusCode, codeOf(refused), retryAfter(refused), world.allRuns()]).toEqual([
+    503,
+    'Overloaded',
+    2,
+    [],
+  ]);
+  lag = 1000;
+  expect(codeOf(await world.post('/v1/runs', CODE))).toBe(201);
+});

@@ -18,9 +18,11 @@ export const createBatch = (
   spec: CodeBatchSpec,
   naming: Naming,
 ): Promise<CodeBatch> =>
-  admitObject<CodeBatch>(BATCH, deps, deps.batches, caller, spec, naming, {
-    runs: Math.min(spec.parallelism, spec.items.length),
-    field: 'parallelism',
+  admitObject<CodeBatch>(BATCH, deps, caller, {
+    spec,
+    naming,
+    wanted: { runs: Math.min(spec.parallelism, spec.items.length), field: 'parallelism' },
+    watch: deps.batches,
   });
 
 export const findBatch = ({ kube, batches }: GatewayDeps, caller: Caller, name: string): Promise<CodeBatch> =>

@@ -58,15 +58,21 @@ export async function createObject<T extends Ending>(
 const creationProblem = (error: unknown, naming: Naming): unknown =>
   error instanceof KubeError ? kubeProblem(error, error.code === 429 || isReplayable(naming)) : error;
 
+interface Creation<T> {
+  spec: object;
+  naming: Naming;
+  /** The runs that may come of it. */
+  wanted: Wanted;
+  /** Shows what was created, in a moment. */
+  watch: ObjectWatch<T>;
+}
+
 /** The same, where there is room for it; what was created before needs none. */
 export async function admitObject<T extends Ending>(
   kind: Kind,
   deps: Pick<GatewayDeps, 'kube' | 'random' | 'admission'>,
-  watch: ObjectWatch<T>,
   caller: Caller,
-  spec: object,
-  naming: Naming,
-  wanted: Wanted,
+  { spec, naming, wanted, watch }: Creation<T>,
 ): Promise<T> {
   const create = () => createObject<T>(kind, deps, caller, spec, naming);
   const isSeen = ({ metadata }: T) => watch.get(caller.namespace, metadata.name) !== undefined;
@@ -112,7 +118,7 @@ async function replayed<T extends Ending>(
     return object;
   } catch (error) {
     if (isNotFound(error)) return undefined;
-    throw error;
+    throw creationProblem(error, naming);
   }
 }
 

@@ -16,7 +16,7 @@ export const createRun = (
   caller: Caller,
   spec: CodeRunSpec,
   naming: Naming,
-): Promise<CodeRun> => admitObject<CodeRun>(RUN, deps, deps.runs, caller, spec, naming, { runs: 1 });
+): Promise<CodeRun> => admitObject<CodeRun>(RUN, deps, caller, { spec, naming, wanted: { runs: 1 }, watch: deps.runs });
 
 /** All of the caller's run of this name: from the watch where that has it, else from the API server. */
 export const findRun = (

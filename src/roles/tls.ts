@@ -1,7 +1,6 @@
 /** The certificate of the gateway, from files that may be replaced while it runs. */
 
 import { readFile } from 'node:fs/promises';
-import { createSecureContext } from 'node:tls';
 import type { Config } from '../config.ts';
 import type { Certificate } from '../gateway/deps.ts';
 import { AbortError } from '../runtime/abort.ts';
@@ -24,12 +23,10 @@ export function certificateFiles(config: Config): CertificateFiles | undefined {
   throw new Error('Set both of CODERUN_TLS_CERT_FILE and CODERUN_TLS_KEY_FILE, or neither.');
 }
 
-/** Throws an Error where a file can't be read, or the two don't belong together. */
+/** Throws an Error where a file can't be read. */
 export async function readCertificate(files: CertificateFiles): Promise<Certificate> {
   const [cert, key] = await Promise.all([files.cert, files.key].map((path) => readFile(path, 'utf8')));
-  const certificate = { cert: cert ?? '', key: key ?? '' };
-  createSecureContext(certificate);
-  return certificate;
+  return { cert: cert ?? '', key: key ?? '' };
 }
 
 interface WatchOptions {
@@ -39,7 +36,7 @@ interface WatchOptions {
   signal: AbortSignal;
 }
 
-/** Calls `use` with every new certificate until `signal` aborts; one that can't be used is passed over, and said in the log. */
+/** Calls `use` with every new certificate until `signal` aborts; where it throws, the one before stays, and the log says so. */
 export async function watchCertificate(
   files: CertificateFiles,
   use: (certificate: Certificate) => void,

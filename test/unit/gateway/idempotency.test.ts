@@ -94,6 +94,18 @@ describe('a request that is sent again with its Idempotency-Key', () => {
     expect(world.allRuns()).toHaveLength(1);
   });
 
+  test('may come again where the run that it created can not be read now', async () => {
+    const world = aWorld();
+    await world.post('/v1/runs', CODE, KEY);
+    world.kube.fail('get', new KubeError(503, '', 'down'));
+    const answer = await world.post('/v1/runs', CODE, KEY);
+    expect([codeOf(answer), problemOf(answer).retrySafe, answer.headers['retry-after']]).toEqual([
+      'ClusterUnavailable',
+      true,
+      '1',
+    ]);
+  });
+
   test('is answered also where there is no room for another run', async () => {
     const world = await aGuardedWorld({ queuedRuns: 1 });
     const { authorization } = await world.addKey({ concurrentRuns: 1 });

@@ -48,6 +48,8 @@ export const LABEL_CLASS_GENERATION = `${GROUP}/class-generation`;
 export const LABEL_BATCH = `${GROUP}/batch`;
 /** On a CodeRun that a CodeBatch made: the name of its item. */
 export const LABEL_ITEM = `${GROUP}/item`;
+/** On what an API key has created: the id of the key. */
+export const LABEL_API_KEY = `${GROUP}/api-key`;
 /** On a SandboxClass: `"true"` makes it the class of runs that name none. */
 export const ANNOTATION_DEFAULT_CLASS = `${GROUP}/is-default-class`;
 

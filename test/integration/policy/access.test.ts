@@ -81,6 +81,7 @@ describe('RBAC', () => {
     ...may('get list watch create patch', 'coderuns.coderun.dev', 'codebatches.coderun.dev'),
     ...may('get list watch create patch delete', 'replsessions.coderun.dev'),
     ...may('get list', 'sandboxclasses.coderun.dev'),
+    ...may('create', 'tokenreviews.authentication.k8s.io', 'subjectaccessreviews.authorization.k8s.io'),
   ];
 
   const leases = may('get create update', 'leases.coordination.k8s.io');
@@ -94,7 +95,11 @@ describe('RBAC', () => {
       namespace: SANDBOX_NAMESPACE,
       expected: [...gatewayEverywhere, ...may('get', 'pods/log'), ...may('get create', 'pods/exec')],
     },
-    { account: GATEWAY, namespace: SYSTEM_NAMESPACE, expected: gatewayEverywhere },
+    {
+      account: GATEWAY,
+      namespace: SYSTEM_NAMESPACE,
+      expected: [...gatewayEverywhere, 'get secretscoderun-api-keys'],
+    },
     { account: SANDBOX, namespace: SANDBOX_NAMESPACE, expected: [] },
   ])(
     'gives the account $account.name in $namespace what it uses and no more',
@@ -107,6 +112,16 @@ describe('RBAC', () => {
   test.each<[string, Request]>([
     ['the gateway to make a pod', creation(SANDBOX_NAMESPACE, lockedDownPod(), GATEWAY)],
     ['the gateway to read secrets', { path: secrets, as: GATEWAY }],
+    ['the gateway to read another secret', { path: `${secrets}/other`, as: GATEWAY }],
+    [
+      'the gateway to read that secret elsewhere',
+      { path: '/api/v1/namespaces/tenant/secrets/coderun-api-keys', as: GATEWAY },
+    ],
+    [
+      'the gateway to change API keys',
+      { method: 'PATCH', path: `${secrets}/coderun-api-keys`, body: { data: {} }, as: GATEWAY },
+    ],
+    ['the controller to read API keys', { path: `${secrets}/coderun-api-keys`, as: CONTROLLER }],
     ['the gateway to read logs of other namespaces', { path: '/api/v1/namespaces/tenant/pods/p/log', as: GATEWAY }],
     ['the gateway to run commands in pods', { path: '/api/v1/namespaces/tenant/pods/p/exec?command=id', as: GATEWAY }],
     ['the controller to read secrets', { path: secrets, as: CONTROLLER }],

@@ -1,11 +1,12 @@
 /** Gathers the world of a run: from the watch caches, the open channels and, for codeFrom, one read. */
 
 import type { CodeRun } from '../api/coderun.ts';
-import { ANNOTATION_DEFAULT_CLASS } from '../api/group.ts';
+import { ANNOTATION_DEFAULT_CLASS, SYSTEM_NAMESPACE } from '../api/group.ts';
 import { podName } from '../api/names.ts';
 import type { KubernetesObject } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import { SandboxClassSpec } from '../api/sandboxclass.ts';
+import { type PackageIndex, packageIndexOf } from '../core/package-index.ts';
 import type { World } from '../core/plan.ts';
 import { isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
@@ -13,13 +14,14 @@ import { CONFIG_MAPS } from '../kube/resources.ts';
 import { joinKey } from '../runtime/keys.ts';
 import type { CodeRunDeps } from './coderun.ts';
 import type { RunMemory } from './memory.ts';
+import type { Stores } from './stores.ts';
 
 interface ConfigMap extends KubernetesObject {
   data?: Record<string, string>;
 }
 
 export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory): Promise<World> {
-  const { stores, channels, settings, agentCommand, epoch, kube } = deps;
+  const { stores, channels, settings, agentCommand, epoch, kube, clock } = deps;
   const { status } = run;
   const pod = stores.pods.get(joinKey(run.metadata.namespace, status?.sandbox?.podName ?? podName(run.metadata)));
   const podUID = status?.sandbox?.podUID ?? pod?.metadata.uid;
@@ -27,17 +29,19 @@ export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memor
   const code = await codeOf(kube, run);
   const isUnclaimed = !pod && !status?.completionTime && status?.sandbox?.podUID === undefined;
   const place = isUnclaimed ? findPlace(deps, key, run, sandboxClass) : { waiting: undefined, isAdmitted: true };
+  const { hostAliases, refusal } = indexOf(stores, sandboxClass, clock.now());
   return {
     run,
     sandboxClass,
     code,
     pod,
-    refusedPod: memory.refusedPod,
+    refusedPod: refusal ?? memory.refusedPod,
     channel: podUID === undefined ? undefined : channels.view(podUID),
     ...place,
     journal: memory.journal,
     firstSeen: memory.firstSeen,
     agentCommand,
+    hostAliases,
     epoch,
     settings,
   };
@@ -65,6 +69,10 @@ export function classOf(classes: readonly SandboxClass[], name: string | undefin
   // Objects stored before a field had its default are read with it.
   return found && { ...found, spec: SandboxClassSpec.parse(found.spec) };
 }
+
+/** The package index of the class, as the watch last showed its Service. */
+export const indexOf = ({ services }: Stores, sandboxClass: SandboxClass | undefined, now: Date): PackageIndex =>
+  packageIndexOf(sandboxClass, (name) => services.get(joinKey(SYSTEM_NAMESPACE, name)), now);
 
 async function codeOf(kube: Kube, run: CodeRun): Promise<World['code']> {
   const { code, codeFrom } = run.spec;

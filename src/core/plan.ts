@@ -1,5 +1,6 @@
 /** World and plan of a CodeRun: what is known, and what is to be done about it. */
 
+import type { V1HostAlias } from '@kubernetes/client-node';
 import type { CodeRun, CodeRunStatus } from '../api/coderun.ts';
 import type { NewPod, Pod } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
@@ -15,7 +16,7 @@ export interface World {
   code: { text: string } | { missing: string };
   /** The pod by the run's deterministic name, as the watch last showed it. */
   pod: Pod | undefined;
-  /** How the last try to create the pod was refused. */
+  /** How the last try to create the pod was refused, or why there can be none. */
   refusedPod: PodRefusal | undefined;
   channel: ChannelView | undefined;
   /** A sandbox of a pool that fits the run and waits for it; reserved, so that no other run is offered it. */
@@ -27,6 +28,8 @@ export interface World {
   /** When this process first saw the run: creationTimestamp knows only whole seconds. */
   firstSeen: Date;
   agentCommand: string[];
+  /** Of the package index of the class. */
+  hostAliases: V1HostAlias[];
   epoch: number;
   settings: PlanSettings;
 }

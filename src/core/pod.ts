@@ -1,6 +1,6 @@
 /** The sandbox pod. One literal holds every field, so that reading it once tells what the sandbox may do. */
 
-import type { V1Toleration } from '@kubernetes/client-node';
+import type { V1HostAlias, V1Toleration } from '@kubernetes/client-node';
 import { LABEL_CLASS, LABEL_MANAGED_BY, LABEL_NETWORK, LABEL_SANDBOX, MANAGER } from '../api/group.ts';
 import { labelValue } from '../api/names.ts';
 import type { NewPod, OwnerReference } from '../api/object.ts';
@@ -25,6 +25,8 @@ export interface SandboxPodOptions {
   sandboxClass: SandboxClass;
   /** Cores, and bytes that the program may use. */
   resources: { cpu: number; memory: number };
+  /** What the sandbox can name although it has no DNS. */
+  hostAliases: V1HostAlias[];
   /** The command line that starts the agent; see src/sandbox/agent.ts. */
   agentCommand: string[];
   /** When the kubelet ends the pod by itself, whatever anyone else does, in seconds from its start. */
@@ -39,6 +41,7 @@ export function sandboxPod({
   labels,
   sandboxClass,
   resources,
+  hostAliases,
   agentCommand,
   deadlineSeconds,
 }: SandboxPodOptions): NewPod {
@@ -75,6 +78,7 @@ export function sandboxPod({
       ...(spec.network === 'Internet'
         ? { dnsPolicy: 'ClusterFirst' }
         : { dnsPolicy: 'None', dnsConfig: { nameservers: ['127.0.0.1'] } }),
+      hostAliases,
       securityContext: {
         runAsNonRoot: true,
         runAsUser: UNPRIVILEGED,

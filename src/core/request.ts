@@ -64,6 +64,10 @@ function checkAgainstClass(spec: CodeRunSpec, { metadata, spec: offer }: Sandbox
     const message = `spec.packages: ${name} has network None; packages need a class with network PackageIndex`;
     return { refusal: { reason: 'PackageInstallFailed', message } };
   }
+  if (spec.packages?.length && !offer.packageIndexURL) {
+    const message = `spec.packages: ${name} has no packageIndexURL; ask the administrator to set it`;
+    return { refusal: { reason: 'PackageInstallFailed', message } };
+  }
   const request = { timeoutSeconds, cpu: amount(cpu), memory: amount(memory) };
   return { request: { ...request, command: spec.language === 'python' ? undefined : command } };
 }

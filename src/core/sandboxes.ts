@@ -1,5 +1,6 @@
 /** The sandboxes there are: one made for a run, and those that a pool keeps waiting. */
 
+import type { V1HostAlias } from '@kubernetes/client-node';
 import type { CodeRun } from '../api/coderun.ts';
 import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN } from '../api/group.ts';
 import { labelValue, podName } from '../api/names.ts';
@@ -21,12 +22,19 @@ const ownedBy = (kind: string, { name, uid }: ObjectMeta): OwnerReference => ({
   controller: true,
 });
 
+/** What a sandbox is made with beside its class. */
+export interface SandboxParts {
+  agentCommand: string[];
+  /** Of the package index; see package-index.ts. */
+  hostAliases: V1HostAlias[];
+}
+
 /** The pod of a run that found no sandbox waiting. */
 export const runPod = (
   run: CodeRun,
   sandboxClass: SandboxClass,
   request: RunRequest,
-  agentCommand: string[],
+  { agentCommand, hostAliases }: SandboxParts,
   pendingTimeoutSeconds: number,
 ): NewPod =>
   sandboxPod({
@@ -36,12 +44,18 @@ export const runPod = (
     labels: { [LABEL_RUN]: run.metadata.uid },
     sandboxClass,
     resources: request,
+    hostAliases,
     agentCommand,
     deadlineSeconds: pendingTimeoutSeconds + request.timeoutSeconds + DEADLINE_GRACE_SECONDS,
   });
 
 /** A pod of a pool: as much as a run gets that asks for nothing, and time enough for the longest run at any age. */
-export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: string, agentCommand: string[]): NewPod =>
+export const poolPod = (
+  pool: SandboxPool,
+  sandboxClass: SandboxClass,
+  name: string,
+  { agentCommand, hostAliases }: SandboxParts,
+): NewPod =>
   sandboxPod({
     name,
     namespace: pool.metadata.namespace ?? '',
@@ -55,6 +69,7 @@ export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: str
       cpu: amount(sandboxClass.spec.resources.default.cpu),
       memory: amount(sandboxClass.spec.resources.default.memory),
     },
+    hostAliases,
     agentCommand,
     deadlineSeconds: pool.spec.maxAgeSeconds + sandboxClass.spec.timeoutSeconds.max + 2 * DEADLINE_GRACE_SECONDS,
   });

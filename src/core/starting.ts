@@ -78,8 +78,8 @@ function planReaching(world: Startable, now: Date, pod: Pod, channel: ChannelVie
 }
 
 function planCreation(world: Startable, now: Date): Plan {
-  const { refusedPod: refused, agentCommand, run, sandboxClass, request, settings } = world;
-  const pod = runPod(run, sandboxClass, request, agentCommand, settings.pendingTimeoutSeconds);
+  const { refusedPod: refused, run, sandboxClass, request, settings } = world;
+  const pod = runPod(run, sandboxClass, request, world, settings.pendingTimeoutSeconds);
   const status = waitingStatus(world, now, refused?.kind === 'quota' ? 'QuotaExceeded' : 'Starting', refused?.message);
   if (refused?.kind === 'final') return startFailed(world, now, refused.message);
   const wait = refused ? refused.retryAt.getTime() - now.getTime() : 0;

@@ -14,6 +14,7 @@ import type { Stores } from '../controllers/stores.ts';
 import { isAdopted, PODS_BY_POOL, POOLED_PODS_BY_CLASS, poolKeyOf, RUNS_BY_POD } from '../controllers/waiting.ts';
 import { isEndedBatch } from '../core/batch.ts';
 import { reasonOf } from '../core/coderun.ts';
+import type { Service } from '../core/package-index.ts';
 import { joinKey } from '../runtime/keys.ts';
 import { Store } from '../runtime/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -34,6 +35,7 @@ export const createStores = (logger: Logger): Stores => ({
   pools: new Store<SandboxPool>({ logger, transform: withoutManagedFields }),
   classes: new Store<SandboxClass>({ logger }),
   policies: new Store<NetworkPolicy>({ logger, transform: withoutManagedFields }),
+  services: new Store<Service>({ logger, transform: withoutManagedFields }),
 });
 
 const POD_INDEXES = {

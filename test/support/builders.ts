@@ -143,6 +143,7 @@ export const aWorld = (more: Partial<World> = {}): World => ({
   journal: undefined,
   firstSeen: T0,
   agentCommand: ['python3', 'agent'],
+  hostAliases: [],
   epoch: 7,
   settings: { pendingTimeoutSeconds: 300, imagePullGraceSeconds: 60, timeoutGraceSeconds: 5 },
   ...more,

@@ -3,9 +3,9 @@ import { adoption, poolPod, runPod } from '../../../src/core/sandboxes.ts';
 import { aClass, aPod, aPool, aRun, later, RUN_UID, T0 } from '../../support/builders.ts';
 
 const request = { timeoutSeconds: 30, command: undefined, cpu: 1, memory: 512 * 2 ** 20 };
-const agent = ['python3', 'agent'];
+const parts = { agentCommand: ['python3', 'agent'], hostAliases: [] };
 const build = (spec: Parameters<typeof aClass>[0] = {}) =>
-  runPod(aRun(), aClass({ runtimeClassName: 'gvisor-nonet', ...spec }), request, agent, 300);
+  runPod(aRun(), aClass({ runtimeClassName: 'gvisor-nonet', ...spec }), request, parts, 300);
 
 test('the sandbox pod is exactly this', () => {
   expect(build()).toEqual({
@@ -35,6 +35,7 @@ test('the sandbox pod is exactly this', () => {
       hostname: 'sandbox',
       dnsPolicy: 'None',
       dnsConfig: { nameservers: ['127.0.0.1'] },
+      hostAliases: [],
       securityContext: {
         runAsNonRoot: true,
         runAsUser: 65_534,
@@ -80,6 +81,14 @@ test('only a class with Internet resolves names', () => {
   expect(build({ network: 'PackageIndex' }).spec.dnsPolicy).toBe('None');
 });
 
+test('a sandbox knows the address of its package index, of a run as of a pool', () => {
+  const hostAliases = [{ ip: '10.96.0.7', hostnames: ['package-index.coderun-system.svc'] }];
+  const sandboxClass = aClass({ network: 'PackageIndex' });
+  const withIndex = { ...parts, hostAliases };
+  expect(runPod(aRun(), sandboxClass, request, withIndex, 300).spec.hostAliases).toEqual(hostAliases);
+  expect(poolPod(aPool(), sandboxClass, 'warm-1', withIndex).spec.hostAliases).toEqual(hostAliases);
+});
+
 test('a sandbox never reserves more than its limits', () => {
   const spec = aClass().spec.resources;
   const pod = build({ resources: { ...spec, requests: { cpu: '8', memory: '64Gi' } } });
@@ -88,7 +97,7 @@ test('a sandbox never reserves more than its limits', () => {
 
 test('the pod of a pool is that of a run, but for its name, its owner, its labels and its deadline', () => {
   const ofRun = build();
-  const ofPool = poolPod(aPool(), aClass({ runtimeClassName: 'gvisor-nonet' }), 'warm-1', agent);
+  const ofPool = poolPod(aPool(), aClass({ runtimeClassName: 'gvisor-nonet' }), 'warm-1', parts);
   expect({ ...ofPool.spec, activeDeadlineSeconds: 0 }).toEqual({ ...ofRun.spec, activeDeadlineSeconds: 0 });
   expect(ofPool.metadata).toEqual({
     name: 'warm-1',
@@ -115,7 +124,7 @@ test('the pod of a pool is that of a run, but for its name, its owner, its label
 
 test('a pod of a pool lives long enough for the longest run that is claimed at its last moment', () => {
   const sandboxClass = aClass({ timeoutSeconds: { default: 30, max: 600 } });
-  expect(poolPod(aPool({ maxAgeSeconds: 100 }), sandboxClass, 'warm-1', agent).spec.activeDeadlineSeconds).toBe(760);
+  expect(poolPod(aPool({ maxAgeSeconds: 100 }), sandboxClass, 'warm-1', parts).spec.activeDeadlineSeconds).toBe(760);
 });
 
 test("an adopted pod is the run's own, with the deadline of the run", () => {

@@ -125,6 +125,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
         podChanges((pod) => [poolKeyOf(pod)]),
         changesOf(stores.runs, ({ type, object }) => (type === 'DELETED' ? poolsOf(object) : [])),
         changesOf(stores.classes, () => stores.pools.list().map(keyOf)),
+        changesOf(stores.services, () => stores.pools.list().map(keyOf)),
       ],
     }),
     controllerOf(role, metrics('codebatch'), {

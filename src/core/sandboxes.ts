@@ -1,5 +1,6 @@
 /** The sandboxes there are: one made for a run or a session, and those that a pool keeps waiting. */
 
+import type { V1HostAlias } from '@kubernetes/client-node';
 import type { CodeRun } from '../api/coderun.ts';
 import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
 import { labelValue, podName } from '../api/names.ts';
@@ -22,12 +23,19 @@ const ownedBy = (kind: string, { name, uid }: ObjectMeta): OwnerReference => ({
   controller: true,
 });
 
+/** What a sandbox is made with beside its class. */
+export interface SandboxParts {
+  agentCommand: string[];
+  /** Of the package index; see package-index.ts. */
+  hostAliases: V1HostAlias[];
+}
+
 /** The pod of a run that found no sandbox waiting. */
 export const runPod = (
   run: CodeRun,
   sandboxClass: SandboxClass,
   request: RunRequest,
-  agentCommand: string[],
+  { agentCommand, hostAliases }: SandboxParts,
   pendingTimeoutSeconds: number,
 ): NewPod =>
   sandboxPod({
@@ -37,6 +45,7 @@ export const runPod = (
     labels: { [LABEL_RUN]: run.metadata.uid },
     sandboxClass,
     resources: request,
+    hostAliases,
     agentCommand,
     deadlineSeconds: pendingTimeoutSeconds + request.timeoutSeconds + DEADLINE_GRACE_SECONDS,
   });
@@ -46,7 +55,7 @@ export const sessionPod = (
   session: ReplSession,
   sandboxClass: SandboxClass,
   resources: { cpu: number; memory: number },
-  agentCommand: string[],
+  { agentCommand, hostAliases }: SandboxParts,
   pendingTimeoutSeconds: number,
 ): NewPod =>
   sandboxPod({
@@ -56,6 +65,7 @@ export const sessionPod = (
     labels: { [LABEL_SESSION]: session.metadata.uid },
     sandboxClass,
     resources,
+    hostAliases,
     agentCommand,
     deadlineSeconds: pendingTimeoutSeconds + session.spec.maxLifetimeSeconds + DEADLINE_GRACE_SECONDS,
   });
@@ -64,7 +74,12 @@ export const sessionPod = (
  * A pod of a pool: as much as a run gets that asks for nothing, and time enough for the longest session at any age,
  * which no run exceeds. A deadline can only be lowered later, and is when the pod is adopted.
  */
-export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: string, agentCommand: string[]): NewPod =>
+export const poolPod = (
+  pool: SandboxPool,
+  sandboxClass: SandboxClass,
+  name: string,
+  { agentCommand, hostAliases }: SandboxParts,
+): NewPod =>
   sandboxPod({
     name,
     namespace: pool.metadata.namespace ?? '',
@@ -79,6 +94,7 @@ export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: str
       memory: amount(sandboxClass.spec.resources.default.memory),
     },
     preload: sandboxClass.spec.preload,
+    hostAliases,
     agentCommand,
     deadlineSeconds: pool.spec.maxAgeSeconds + LONGEST_SESSION_SECONDS + 2 * DEADLINE_GRACE_SECONDS,
   });

@@ -19,6 +19,7 @@ const reviewed = (apiVersion: string, kind: string, plural: string): ResourceTyp
 export const PODS = namespaced('v1', 'Pod', 'pods');
 export const CONFIG_MAPS = namespaced('v1', 'ConfigMap', 'configmaps');
 export const SECRETS = namespaced('v1', 'Secret', 'secrets');
+export const SERVICES = namespaced('v1', 'Service', 'services');
 export const EVENTS = namespaced('events.k8s.io/v1', 'Event', 'events');
 export const LEASES = namespaced('coordination.k8s.io/v1', 'Lease', 'leases');
 export const NETWORK_POLICIES = namespaced('networking.k8s.io/v1', 'NetworkPolicy', 'networkpolicies');

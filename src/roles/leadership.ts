@@ -153,6 +153,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
         changesOf(stores.runs, ({ type, object }) => (type === 'DELETED' ? poolsOf(object) : [])),
         changesOf(stores.sessions, ({ type, object }) => (type === 'DELETED' ? poolsOf(object) : [])),
         changesOf(stores.classes, () => stores.pools.list().map(keyOf)),
+        changesOf(stores.services, () => stores.pools.list().map(keyOf)),
       ],
     }),
     controllerOf(role, metrics('codebatch'), {

@@ -88,7 +88,11 @@ describe('RBAC', () => {
   test.each([
     { account: CONTROLLER, namespace: 'tenant', expected: controllerEverywhere },
     { account: CONTROLLER, namespace: SANDBOX_NAMESPACE, expected: controllerEverywhere },
-    { account: CONTROLLER, namespace: SYSTEM_NAMESPACE, expected: [...controllerEverywhere, ...leases] },
+    {
+      account: CONTROLLER,
+      namespace: SYSTEM_NAMESPACE,
+      expected: [...controllerEverywhere, ...leases, ...may('list watch', 'services')],
+    },
     { account: GATEWAY, namespace: 'tenant', expected: gatewayEverywhere },
     {
       account: GATEWAY,
@@ -125,6 +129,7 @@ describe('RBAC', () => {
     ['the gateway to read logs of other namespaces', { path: '/api/v1/namespaces/tenant/pods/p/log', as: GATEWAY }],
     ['the gateway to run commands in pods', { path: '/api/v1/namespaces/tenant/pods/p/exec?command=id', as: GATEWAY }],
     ['the controller to read secrets', { path: secrets, as: CONTROLLER }],
+    ['the controller to list Services elsewhere', { path: '/api/v1/namespaces/tenant/services', as: CONTROLLER }],
     ['the controller to list ConfigMaps', { path: '/api/v1/configmaps', as: CONTROLLER }],
     [
       'the controller to run commands in pods',
@@ -152,7 +157,7 @@ describe('namespaces', () => {
     expect(await api(creation('open', privileged))).toMatchObject({ code: 201 });
   });
 
-  test.each(['controller', 'gateway'])('coderun-system takes the pod of its own %s', async (name) => {
+  test.each(['controller', 'gateway', 'package-index'])('coderun-system takes the pod of its own %s', async (name) => {
     const { body } = await api({ path: `/apis/apps/v1/namespaces/coderun-system/deployments/${name}` });
     const answer = await api(creation(SYSTEM_NAMESPACE, { ...body.spec.template, metadata: { name } }));
     expect(answer).toMatchObject({ code: 201, message: '' });

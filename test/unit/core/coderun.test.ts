@@ -188,6 +188,12 @@ describe('a run that has not been started', () => {
       0,
       { reason: 'PackageInstallFailed' },
     ],
+    [
+      'fails where it asks for packages and its class names no index',
+      { run: aRun({ packages: ['humanize==4.9.0'] }), sandboxClass: aClass({ network: 'PackageIndex' }) },
+      0,
+      { reason: 'PackageInstallFailed' },
+    ],
   ]);
 });
 

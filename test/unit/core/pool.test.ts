@@ -13,7 +13,11 @@ import {
   waiting,
 } from '../../support/builders.ts';
 
-const ready = (name: string): PooledSandbox => ({ pod: aPooledPod(name), channel: aChannel() });
+function ready(name: string, indexAddress?: string): PooledSandbox {
+  const pod = aPooledPod(name);
+  if (indexAddress) pod.spec.hostAliases = [{ ip: indexAddress, hostnames: ['index'] }];
+  return { pod, channel: aChannel() };
+}
 const starting = (name: string): PooledSandbox => ({ pod: aPooledPod(name, { phase: 'Pending' }), channel: undefined });
 
 function aPoolWorld(more: Partial<PoolWorld> = {}): PoolWorld {
@@ -26,6 +30,7 @@ function aPoolWorld(more: Partial<PoolWorld> = {}): PoolWorld {
     refusedPod: undefined,
     freshName: () => `new-${++made}`,
     agentCommand: ['agent'],
+    hostAliases: [],
     maxStarting: 4,
     pendingTimeoutSeconds: 300,
     ...more,
@@ -83,6 +88,15 @@ const rows: [string, Partial<PoolWorld>, number, Partial<ReturnType<typeof summa
     },
     1,
     { ready: 0, actions: ['deletePod a', 'deletePod b', 'createPod new-1', 'createPod new-2'] },
+  ],
+  [
+    'replaces what knows another address of its package index',
+    {
+      hostAliases: [{ ip: '10.96.0.7', hostnames: ['index'] }],
+      sandboxes: [ready('a', '10.96.0.7'), ready('b', '10.96.0.8')],
+    },
+    1,
+    { ready: 1, actions: ['deletePod b', 'createPod new-1'] },
   ],
   [
     'replaces what never answered',

@@ -44,6 +44,8 @@ export const LABEL_SESSION = `${GROUP}/session-uid`;
 export const LABEL_POOL = `${GROUP}/pool`;
 /** On a sandbox pod of a pool: the generation of the class that it was made by. */
 export const LABEL_CLASS_GENERATION = `${GROUP}/class-generation`;
+/** On a sandbox pod of a pool: which agent it runs. */
+export const LABEL_AGENT = `${GROUP}/agent-version`;
 /** On a CodeRun that a CodeBatch made: the name of the batch, shortened to a label's length. */
 export const LABEL_BATCH = `${GROUP}/batch`;
 /** On a CodeRun that a CodeBatch made: the name of its item. */

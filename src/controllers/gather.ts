@@ -23,7 +23,7 @@ interface ConfigMap extends KubernetesObject {
 }
 
 export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory): Promise<World> {
-  const { stores, channels, settings, agentCommand, epoch, kube, clock } = deps;
+  const { stores, channels, settings, agentCommand, agentVersion, epoch, kube, clock } = deps;
   const { status } = run;
   const home = await homeOf(deps, run);
   const ownName = status?.sandbox?.podName ?? podName(run.metadata);
@@ -47,6 +47,7 @@ export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memor
     home,
     firstSeen: memory.firstSeen,
     agentCommand,
+    agentVersion,
     hostAliases,
     epoch,
     settings,

@@ -24,7 +24,7 @@ import { PODS_BY_POOL } from './waiting.ts';
 export interface PoolDeps
   extends Pick<
     CodeRunDeps,
-    'kube' | 'stores' | 'channels' | 'waiting' | 'clock' | 'log' | 'epoch' | 'agentCommand' | 'wakePod'
+    'kube' | 'stores' | 'channels' | 'waiting' | 'clock' | 'log' | 'epoch' | 'agentCommand' | 'agentVersion' | 'wakePod'
   > {
   maxStarting: number;
   pendingTimeoutSeconds: number;
@@ -80,7 +80,7 @@ async function reconcile(
   pool: SandboxPool,
   memory: PoolMemory,
 ): Promise<{ after?: number }> {
-  const { stores, channels, waiting, clock, agentCommand, maxStarting, pendingTimeoutSeconds } = deps;
+  const { stores, channels, waiting, clock, agentCommand, agentVersion, maxStarting, pendingTimeoutSeconds } = deps;
   const pods = stores.pods.by(PODS_BY_POOL, joinKey(pool.metadata.namespace, labelValue(pool.metadata.name)));
   const unclaimed = pods.filter((pod) => !waiting.isClaimed(pod));
   const sandboxClass = classOf(stores.classes.list(), pool.spec.className);
@@ -94,6 +94,7 @@ async function reconcile(
       refusedPod: refusal ?? memory.refused,
       freshName: () => `${shorten(pool.metadata.name, 50)}-${randomBytes(5).toString('hex')}`,
       agentCommand,
+      agentVersion,
       hostAliases,
       maxStarting,
       pendingTimeoutSeconds,

@@ -70,7 +70,7 @@ async function decide(deps: SessionDeps, key: string, session: ReplSession, memo
 }
 
 function gather(deps: SessionDeps, key: string, session: ReplSession, memory: SessionMemory): SessionWorld {
-  const { stores, channels, settings, agentCommand, epoch, clock } = deps;
+  const { stores, channels, settings, agentCommand, agentVersion, epoch, clock } = deps;
   const { metadata, spec, status } = session;
   const claim = status?.sandbox?.podUID;
   const found = stores.pods.get(joinKey(metadata.namespace, status?.sandbox?.podName ?? podName(metadata)));
@@ -90,6 +90,7 @@ function gather(deps: SessionDeps, key: string, session: ReplSession, memory: Se
     refreshedAt: memory.refreshedAt,
     firstSeen: memory.firstSeen,
     agentCommand,
+    agentVersion,
     hostAliases,
     epoch,
     settings,

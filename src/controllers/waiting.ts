@@ -48,8 +48,10 @@ export class WaitingSandboxes {
   /** Pool key → when a sandbox of it was promised last, in milliseconds of the monotonic clock. */
   readonly #lastPromise = new Map<string, number>();
   readonly #monotonic: () => number;
+  readonly #agentVersion: string;
 
-  constructor(stores: Stores, channels: Channels, monotonic: () => number) {
+  constructor(stores: Stores, channels: Channels, monotonic: () => number, agentVersion: string) {
+    this.#agentVersion = agentVersion;
     this.#monotonic = monotonic;
     this.#stores = stores;
     this.#channels = channels;
@@ -85,7 +87,8 @@ export class WaitingSandboxes {
     const place = joinKey(metadata.namespace, labelValue(sandboxClass.metadata.name));
     for (const pod of this.#stores.pods.by(POOLED_PODS_BY_CLASS, place)) {
       const channel = this.#channels.view(pod.metadata.uid);
-      if (!channel || !isCurrent(pod, sandboxClass) || !isWaiting({ pod, channel }) || this.isClaimed(pod)) continue;
+      const isUsable = isCurrent(pod, sandboxClass, this.#agentVersion) && isWaiting({ pod, channel });
+      if (!channel || !isUsable || this.isClaimed(pod)) continue;
       this.#promised.set(pod.metadata.uid, { kind, key: keyOf(claimant), uid: metadata.uid });
       this.#lastPromise.set(poolKeyOf(pod) ?? '', this.#monotonic());
       return { pod, channel };

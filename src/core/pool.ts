@@ -2,7 +2,7 @@
 
 import type { V1HostAlias } from '@kubernetes/client-node';
 import { type Condition, findCondition, readyCondition } from '../api/conditions.ts';
-import { LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
+import { LABEL_AGENT, LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
 import { labelValue } from '../api/names.ts';
 import type { NewPod, Pod } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
@@ -66,8 +66,9 @@ const hasRun = ({ channel }: PooledSandbox): boolean =>
   channel !== undefined &&
   (isUsed(channel) || (channel.hello?.run ?? null) !== null || (channel.hello?.session ?? null) !== null);
 
-export const isCurrent = (pod: Pod, { metadata }: SandboxClass): boolean =>
-  pod.metadata.labels?.[LABEL_CLASS_GENERATION] === String(metadata.generation ?? 0);
+/** Whether the class as it is, and this very program, would make the sandbox as it was made. */
+export const isCurrent = ({ metadata: { labels = {} } }: Pod, { metadata }: SandboxClass, agentVersion: string) =>
+  labels[LABEL_CLASS_GENERATION] === String(metadata.generation ?? 0) && labels[LABEL_AGENT] === agentVersion;
 
 export function planPool(world: PoolWorld, now: Date): PoolPlan {
   const { sandboxClass, sandboxes } = world;
@@ -102,7 +103,7 @@ export function planPool(world: PoolWorld, now: Date): PoolPlan {
 type Verdict = 'ready' | 'starting' | 'replace' | 'gone';
 
 function judge(
-  { pool, pendingTimeoutSeconds, hostAliases }: PoolWorld,
+  { pool, pendingTimeoutSeconds, agentVersion, hostAliases }: PoolWorld,
   sandboxClass: SandboxClass,
   sandbox: PooledSandbox,
   now: Date,
@@ -111,7 +112,7 @@ function judge(
   const seen = observe(pod);
   if (seen.deleting) return 'gone';
   const age = ageOf(pod, now);
-  const isOutdated = !isCurrent(pod, sandboxClass) || !knows(pod, hostAliases);
+  const isOutdated = !isCurrent(pod, sandboxClass, agentVersion) || !knows(pod, hostAliases);
   if (seen.state === 'ended' || seen.nodeLost || isOutdated || age >= pool.spec.maxAgeSeconds) return 'replace';
   if (isWaiting(sandbox)) return 'ready';
   if (hasRun(sandbox)) return 'replace';

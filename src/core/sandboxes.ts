@@ -2,7 +2,14 @@
 
 import type { V1HostAlias } from '@kubernetes/client-node';
 import type { CodeRun } from '../api/coderun.ts';
-import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
+import {
+  API_VERSION,
+  LABEL_AGENT,
+  LABEL_CLASS_GENERATION,
+  LABEL_POOL,
+  LABEL_RUN,
+  LABEL_SESSION,
+} from '../api/group.ts';
 import { labelValue, podName } from '../api/names.ts';
 import type { KubernetesObject, NewPod, ObjectMeta, OwnerReference, Pod } from '../api/object.ts';
 import { LONGEST_SESSION_SECONDS, type ReplSession } from '../api/replsession.ts';
@@ -26,6 +33,8 @@ const ownedBy = (kind: string, { name, uid }: ObjectMeta): OwnerReference => ({
 /** What a sandbox is made with beside its class. */
 export interface SandboxParts {
   agentCommand: string[];
+  /** Another one for every other command. */
+  agentVersion: string;
   /** Of the package index; see package-index.ts. */
   hostAliases: V1HostAlias[];
 }
@@ -78,7 +87,7 @@ export const poolPod = (
   pool: SandboxPool,
   sandboxClass: SandboxClass,
   name: string,
-  { agentCommand, hostAliases }: SandboxParts,
+  { agentCommand, agentVersion, hostAliases }: SandboxParts,
 ): NewPod =>
   sandboxPod({
     name,
@@ -87,6 +96,7 @@ export const poolPod = (
     labels: {
       [LABEL_POOL]: labelValue(pool.metadata.name),
       [LABEL_CLASS_GENERATION]: String(sandboxClass.metadata.generation ?? 0),
+      [LABEL_AGENT]: agentVersion,
     },
     sandboxClass,
     resources: {

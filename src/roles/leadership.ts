@@ -20,7 +20,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { Controller, type ControllerMetrics, changesOf, type Reconciler, type Source } from '../runtime/controller.ts';
 import { joinKey, keyOf, splitKey } from '../runtime/keys.ts';
 import { WorkQueue } from '../runtime/workqueue.ts';
-import { agentCommand, agentSource } from '../sandbox/agent.ts';
+import { agentCommand, agentSource, agentVersion } from '../sandbox/agent.ts';
 import { Channels } from '../sandbox/channels.ts';
 import { controllerMetrics } from '../telemetry/controller-metrics.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -60,7 +60,9 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     helloTimeout: () => AbortSignal.timeout(HELLO_TIMEOUT_MILLISECONDS),
   });
   observedGauge(register, 'coderun_sandbox_channels', 'Channels held open to sandboxes.', () => channels.size);
-  const waiting = new WaitingSandboxes(stores, channels, systemClock.monotonic);
+  const command = agentCommand(agentSource());
+  const version = agentVersion(command);
+  const waiting = new WaitingSandboxes(stores, channels, systemClock.monotonic, version);
   const admission = new Admission({
     maxStarting: config.CODERUN_MAX_STARTING,
     runs: () => stores.runs.list(),
@@ -89,7 +91,8 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
       imagePullGraceSeconds: config.CODERUN_IMAGE_PULL_GRACE_SECONDS,
       timeoutGraceSeconds: config.CODERUN_TIMEOUT_GRACE_SECONDS,
     },
-    agentCommand: agentCommand(agentSource()),
+    agentCommand: command,
+    agentVersion: version,
     epoch,
     wake: (key) => runs.add(key),
     wakePod: (pod) => wakePod(pod),

@@ -15,7 +15,7 @@ import {
 } from '../../support/builders.ts';
 
 const request = { timeoutSeconds: 30, command: undefined, cpu: 1, memory: 512 * 2 ** 20 };
-const parts = { agentCommand: ['python3', 'agent'], hostAliases: [] };
+const parts = { agentCommand: ['python3', 'agent'], agentVersion: '0123456789', hostAliases: [] };
 const build = (spec: Parameters<typeof aClass>[0] = {}) =>
   runPod(aRun(), aClass({ runtimeClassName: 'gvisor-nonet', ...spec }), request, parts, 300);
 
@@ -122,6 +122,7 @@ test('the pod of a pool is that of a run, but for its name, its owner, its label
       'coderun.dev/class': 'default',
       'coderun.dev/pool': 'warm',
       'coderun.dev/class-generation': '1',
+      'coderun.dev/agent-version': '0123456789',
     },
     ownerReferences: [
       {

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { LABEL_AGENT } from '../../../src/api/group.ts';
 import { type PooledSandbox, type PoolWorld, planPool } from '../../../src/core/pool.ts';
 import {
+  AGENT_VERSION,
   aChannel,
   aClass,
   aPool,
@@ -18,6 +20,12 @@ function ready(name: string, indexAddress?: string): PooledSandbox {
   if (indexAddress) pod.spec.hostAliases = [{ ip: indexAddress, hostnames: ['index'] }];
   return { pod, channel: aChannel() };
 }
+const running = (name: string, agentVersion: string | undefined): PooledSandbox => {
+  const { pod, channel } = ready(name);
+  const { [LABEL_AGENT]: _ours, ...labels } = pod.metadata.labels ?? {};
+  pod.metadata.labels = { ...labels, ...(agentVersion && { [LABEL_AGENT]: agentVersion }) };
+  return { pod, channel };
+};
 const starting = (name: string): PooledSandbox => ({ pod: aPooledPod(name, { phase: 'Pending' }), channel: undefined });
 
 function aPoolWorld(more: Partial<PoolWorld> = {}): PoolWorld {
@@ -30,6 +38,7 @@ function aPoolWorld(more: Partial<PoolWorld> = {}): PoolWorld {
     refusedPod: undefined,
     freshName: () => `new-${++made}`,
     agentCommand: ['agent'],
+    agentVersion: AGENT_VERSION,
     hostAliases: [],
     maxStarting: 4,
     pendingTimeoutSeconds: 300,
@@ -88,6 +97,12 @@ const rows: [string, Partial<PoolWorld>, number, Partial<ReturnType<typeof summa
     },
     1,
     { ready: 0, actions: ['deletePod a', 'deletePod b', 'createPod new-1', 'createPod new-2'] },
+  ],
+  [
+    'replaces what runs another agent, or none that is known',
+    { sandboxes: [ready('a'), running('b', 'of-before'), running('c', undefined)] },
+    1,
+    { ready: 1, actions: ['deletePod b', 'deletePod c', 'createPod new-1'] },
   ],
   [
     'replaces what knows another address of its package index',

@@ -334,6 +334,15 @@ describe('a run that a waiting sandbox is offered to', () => {
     expect(actions).toMatchObject([{ type: 'execute', podUID: 'uid-of-warm-1' }]);
   });
 
+  test.each([true, false])('has packages built from source where its class says so: %s', (allowSourceBuilds) => {
+    const packageIndexURL = 'http://index.coderun-system.svc:8080/simple/';
+    const sandboxClass = aClass({ network: 'PackageIndex', packageIndexURL, allowSourceBuilds });
+    const world = aWorld({ run: aRun({ packages: ['humanize'] }), sandboxClass, waiting: offer });
+    const { actions } = planCodeRun(world, later(1));
+    expect(actions).toMatchObject([{ command: { execute: { packages: ['humanize'], packageIndexURL } } }]);
+    expect(JSON.stringify(actions).includes('"allowSourceBuilds":true')).toBe(allowSourceBuilds);
+  });
+
   test('keeps to the pod of its own where that is being started', () => {
     const plan = planCodeRun(aWorld({ waiting: offer, pod: aPod({ phase: 'Pending' }) }), later(1));
     expect(plan.actions).toEqual([]);

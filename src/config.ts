@@ -6,6 +6,8 @@ import { ObjectName } from './api/schema.ts';
 const seconds = (usual: number) => z.coerce.number().int().min(1).max(86_400).default(usual);
 const port = (usual: number) => z.coerce.number().int().min(0).max(65_535).default(usual);
 
+const perMinute = (usual: number) => z.coerce.number().int().min(1).max(10_000_000).default(usual);
+
 /** One setting a field: its meaning, its default, and the bounds that are checked at the start. */
 const Environment = z.object({
   CODERUN_LOG_LEVEL: z
@@ -52,6 +54,29 @@ const Environment = z.object({
   CODERUN_ANONYMOUS_NAMESPACE: ObjectName.optional().describe(
     'Namespace of callers who do not say who they are. Unset: they are turned away.',
   ),
+  CODERUN_TOKEN_AUDIENCE: z
+    .string()
+    .max(253)
+    .optional()
+    .describe('Audience that a token of Kubernetes must be for. Unset: that of the API server.'),
+  CODERUN_QUEUED_RUNS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(1000)
+    .describe('Runs of one namespace that may wait for a sandbox; beyond them the gateway answers 429.'),
+  CODERUN_REQUESTS_PER_MINUTE: perMinute(6000).describe(
+    'Requests of one caller in a minute, where their API key says nothing else.',
+  ),
+  CODERUN_NAMESPACE_REQUESTS_PER_MINUTE: perMinute(12_000).describe(
+    'Requests of all callers of one namespace in a minute.',
+  ),
+  CODERUN_TLS_CERT_FILE: z
+    .string()
+    .optional()
+    .describe('File of the certificate chain that the gateway shows, read again when it changes. Unset: plain HTTP.'),
+  CODERUN_TLS_KEY_FILE: z.string().optional().describe('File of the private key of the certificate.'),
 });
 
 export type Config = Readonly<z.output<typeof Environment>>;

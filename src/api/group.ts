@@ -44,10 +44,14 @@ export const LABEL_SESSION = `${GROUP}/session-uid`;
 export const LABEL_POOL = `${GROUP}/pool`;
 /** On a sandbox pod of a pool: the generation of the class that it was made by. */
 export const LABEL_CLASS_GENERATION = `${GROUP}/class-generation`;
+/** On a sandbox pod of a pool: which agent it runs. */
+export const LABEL_AGENT = `${GROUP}/agent-version`;
 /** On a CodeRun that a CodeBatch made: the name of the batch, shortened to a label's length. */
 export const LABEL_BATCH = `${GROUP}/batch`;
 /** On a CodeRun that a CodeBatch made: the name of its item. */
 export const LABEL_ITEM = `${GROUP}/item`;
+/** On what an API key has created: the id of the key. */
+export const LABEL_API_KEY = `${GROUP}/api-key`;
 /** On a SandboxClass: `"true"` makes it the class of runs that name none. */
 export const ANNOTATION_DEFAULT_CLASS = `${GROUP}/is-default-class`;
 

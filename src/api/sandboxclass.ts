@@ -2,8 +2,9 @@
 
 import { z } from 'zod';
 import { ResourceAmounts } from './coderun.ts';
+import { SYSTEM_NAMESPACE } from './group.ts';
 import type { ObjectMeta } from './object.ts';
-import { KIB, Quantity } from './schema.ts';
+import { KIB, Quantity, withRule } from './schema.ts';
 
 export const NetworkMode = z.enum(['None', 'PackageIndex', 'Internet']);
 export type NetworkMode = z.output<typeof NetworkMode>;
@@ -22,7 +23,17 @@ const Toleration = z.strictObject({
   tolerationSeconds: z.int().min(0).max(86_400).optional().describe('How long NoExecute is tolerated, in seconds.'),
 });
 
-export const SandboxClassSpec = z.strictObject({
+// Both in the syntax that JavaScript and the API server share.
+const SERVICE = `([a-z0-9]([-a-z0-9]*[a-z0-9])?)[.]${SYSTEM_NAMESPACE}[.]svc([.]cluster[.]local)?`;
+const INDEX_URL = `^https?://(${SERVICE}|[0-9]{1,3}([.][0-9]{1,3}){3}|\\[[0-9a-f:.]+\\])(:[0-9]{1,5})?(/[!-~]*)?$`;
+
+/** The Service of coderun-system that the URL of a package index names, and under which host. */
+export function indexServiceOf(url: string): { service: string; host: string } | undefined {
+  const [, host, service] = new RegExp(`^https?://(${SERVICE})([:/]|$)`).exec(url) ?? [];
+  return host === undefined || service === undefined ? undefined : { service, host };
+}
+
+const fields = z.strictObject({
   image: z.string().min(1).max(1024).describe('Image of the sandbox; it needs Python 3.9 or later at python3.'),
   runtimeClassName: z.string().min(1).max(253).default('gvisor').describe('RuntimeClass of the sandbox pods.'),
   network: NetworkMode.default('None').describe(
@@ -65,7 +76,20 @@ export const SandboxClassSpec = z.strictObject({
     .max(128 * KIB)
     .default(64 * KIB)
     .describe('How much of stdout, and of stderr, a status holds, in bytes.'),
-  packageIndexURL: z.url().max(1024).optional().describe('URL of the package index, for network PackageIndex.'),
+  packageIndexURL: z
+    .string()
+    .max(1024)
+    .regex(/^https?:\/\/[!-~]+$/, 'must be a URL that begins with http:// or https://')
+    .optional()
+    .describe(
+      'URL of the package index. For network PackageIndex, whose sandboxes have no DNS, the host must be a Service of coderun-system, as in http://package-index.coderun-system.svc:8080/simple/, or an IP address; NetworkPolicy coderun-packageindex lets them reach only TCP 8080 of the pods package-index there.',
+    ),
+  allowSourceBuilds: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether packages that have no wheel may be built from source, which runs their own code; otherwise only wheels are installed.',
+    ),
   nodeSelector: z
     .record(z.string().max(317), z.string().max(63))
     .optional()
@@ -94,6 +118,16 @@ export const SandboxClassSpec = z.strictObject({
     .optional()
     .describe('How many runs and sessions of one namespace may hold a sandbox of this class at once.'),
 });
+
+export const SandboxClassSpec = withRule(
+  fields,
+  {
+    rule: `self.network != 'PackageIndex' || !has(self.packageIndexURL) || self.packageIndexURL.matches(r'${INDEX_URL}')`,
+    message: `packageIndexURL: with network PackageIndex the host must be a Service of ${SYSTEM_NAMESPACE}, as in http://package-index.${SYSTEM_NAMESPACE}.svc:8080/simple/, or an IP address`,
+  },
+  ({ network, packageIndexURL }) =>
+    network !== 'PackageIndex' || packageIndexURL === undefined || new RegExp(INDEX_URL).test(packageIndexURL),
+);
 
 export type SandboxClassSpec = z.output<typeof SandboxClassSpec>;
 

@@ -34,6 +34,7 @@ export interface CodeRunDeps {
   log: Logger;
   settings: PlanSettings;
   agentCommand: string[];
+  agentVersion: string;
   /** Of this leadership; agents take no orders from an older one. */
   epoch: number;
   /** Has the run at `key` looked at again soon. */

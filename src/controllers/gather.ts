@@ -1,11 +1,12 @@
 /** Gathers the world of a run: from the watch caches, the open channels, and what only the API server can tell. */
 
 import type { CodeRun } from '../api/coderun.ts';
-import { ANNOTATION_DEFAULT_CLASS } from '../api/group.ts';
+import { ANNOTATION_DEFAULT_CLASS, SYSTEM_NAMESPACE } from '../api/group.ts';
 import { podName } from '../api/names.ts';
 import type { KubernetesObject } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import { SandboxClassSpec } from '../api/sandboxclass.ts';
+import { type PackageIndex, packageIndexOf } from '../core/package-index.ts';
 import type { World } from '../core/plan.ts';
 import { isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
@@ -14,6 +15,7 @@ import { joinKey } from '../runtime/keys.ts';
 import type { CodeRunDeps } from './coderun.ts';
 import { homeOf } from './in-session.ts';
 import type { RunMemory } from './memory.ts';
+import type { Stores } from './stores.ts';
 import type { Claimant } from './waiting.ts';
 
 interface ConfigMap extends KubernetesObject {
@@ -21,7 +23,7 @@ interface ConfigMap extends KubernetesObject {
 }
 
 export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memory: RunMemory): Promise<World> {
-  const { stores, channels, settings, agentCommand, epoch, kube } = deps;
+  const { stores, channels, settings, agentCommand, agentVersion, epoch, kube, clock } = deps;
   const { status } = run;
   const home = await homeOf(deps, run);
   const ownName = status?.sandbox?.podName ?? podName(run.metadata);
@@ -30,6 +32,7 @@ export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memor
   const className = home ? home.session?.spec.className : run.spec.className;
   const sandboxClass = classOf(stores.classes.list(), className);
   const code = await codeOf(kube, run);
+  const { hostAliases, refusal } = indexOf(stores, sandboxClass, clock.now());
   // From here to the claim nothing is awaited: a sandbox that is offered is taken or given back.
   const needsPlace = !home && !pod && !run.spec.cancelled && !status?.completionTime && podUID === undefined;
   return {
@@ -37,13 +40,15 @@ export async function gather(deps: CodeRunDeps, key: string, run: CodeRun, memor
     sandboxClass,
     code,
     pod,
-    refusedPod: memory.refusedPod,
+    refusedPod: refusal ?? memory.refusedPod,
     channel: podUID === undefined ? undefined : channels.view(podUID),
     ...(needsPlace ? findPlace(deps, key, run, sandboxClass) : NO_PLACE_NEEDED),
     journal: memory.journal,
     home,
     firstSeen: memory.firstSeen,
     agentCommand,
+    agentVersion,
+    hostAliases,
     epoch,
     settings,
   };
@@ -74,6 +79,10 @@ export function classOf(classes: readonly SandboxClass[], name: string | undefin
   // Objects stored before a field had its default are read with it.
   return found && { ...found, spec: SandboxClassSpec.parse(found.spec) };
 }
+
+/** The package index of the class, as the watch last showed its Service. */
+export const indexOf = ({ services }: Stores, sandboxClass: SandboxClass | undefined, now: Date): PackageIndex =>
+  packageIndexOf(sandboxClass, (name) => services.get(joinKey(SYSTEM_NAMESPACE, name)), now);
 
 async function codeOf(kube: Kube, run: CodeRun): Promise<World['code']> {
   const { code, codeFrom } = run.spec;

@@ -14,7 +14,7 @@ import { isNotFound } from '../kube/error.ts';
 import { PODS } from '../kube/resources.ts';
 import { joinKey, splitKey } from '../runtime/keys.ts';
 import type { CodeRunDeps } from './coderun.ts';
-import { classOf } from './gather.ts';
+import { classOf, indexOf } from './gather.ts';
 import { ignoreGone } from './gone.ts';
 import { ensureNetworkPolicies } from './network.ts';
 import { openChannel } from './pods.ts';
@@ -24,7 +24,7 @@ import { PODS_BY_POOL } from './waiting.ts';
 export interface PoolDeps
   extends Pick<
     CodeRunDeps,
-    'kube' | 'stores' | 'channels' | 'waiting' | 'clock' | 'log' | 'epoch' | 'agentCommand' | 'wakePod'
+    'kube' | 'stores' | 'channels' | 'waiting' | 'clock' | 'log' | 'epoch' | 'agentCommand' | 'agentVersion' | 'wakePod'
   > {
   maxStarting: number;
   pendingTimeoutSeconds: number;
@@ -80,18 +80,22 @@ async function reconcile(
   pool: SandboxPool,
   memory: PoolMemory,
 ): Promise<{ after?: number }> {
-  const { stores, channels, waiting, clock, agentCommand, maxStarting, pendingTimeoutSeconds } = deps;
+  const { stores, channels, waiting, clock, agentCommand, agentVersion, maxStarting, pendingTimeoutSeconds } = deps;
   const pods = stores.pods.by(PODS_BY_POOL, joinKey(pool.metadata.namespace, labelValue(pool.metadata.name)));
   const unclaimed = pods.filter((pod) => !waiting.isClaimed(pod));
+  const sandboxClass = classOf(stores.classes.list(), pool.spec.className);
+  const { hostAliases, refusal } = indexOf(stores, sandboxClass, clock.now());
   const plan = planPool(
     {
       pool,
-      sandboxClass: classOf(stores.classes.list(), pool.spec.className),
+      sandboxClass,
       sandboxes: unclaimed.map((pod) => ({ pod, channel: channels.view(pod.metadata.uid) })),
       claimed: pods.length - unclaimed.length,
-      refusedPod: memory.refused,
+      refusedPod: refusal ?? memory.refused,
       freshName: () => `${shorten(pool.metadata.name, 50)}-${randomBytes(5).toString('hex')}`,
       agentCommand,
+      agentVersion,
+      hostAliases,
       maxStarting,
       pendingTimeoutSeconds,
     },

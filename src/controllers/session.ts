@@ -12,7 +12,7 @@ import { joinKey } from '../runtime/keys.ts';
 import type { SessionMetrics } from '../telemetry/metrics.ts';
 import { sessionPlace } from './admission.ts';
 import type { CodeRunDeps } from './coderun.ts';
-import { classOf, findPlace, NO_PLACE_NEEDED } from './gather.ts';
+import { classOf, findPlace, indexOf, NO_PLACE_NEEDED } from './gather.ts';
 import { ignoreGone } from './gone.ts';
 import { Memory, type SandboxMemory } from './memory.ts';
 import { adoptPod, createPod, deleteOrphans, deletePod, openChannel, ownerKeyOf, resizePod } from './pods.ts';
@@ -71,25 +71,28 @@ async function decide(deps: SessionDeps, key: string, session: ReplSession, memo
 }
 
 function gather(deps: SessionDeps, key: string, session: ReplSession, memory: SessionMemory): SessionWorld {
-  const { stores, channels, settings, agentCommand, epoch } = deps;
+  const { stores, channels, settings, agentCommand, agentVersion, epoch, clock } = deps;
   const { metadata, spec, status } = session;
   const claim = status?.sandbox?.podUID;
   const found = stores.pods.get(joinKey(metadata.namespace, status?.sandbox?.podName ?? podName(metadata)));
   const pod = claim === undefined || found?.metadata.uid === claim ? found : undefined;
   const podUID = claim ?? pod?.metadata.uid;
   const sandboxClass = classOf(stores.classes.list(), spec.className);
+  const { hostAliases, refusal } = indexOf(stores, sandboxClass, clock.now());
   const needsPlace = !pod && podUID === undefined && !spec.terminated && !status?.completionTime;
   if (pod && claim !== undefined) memory.claimed = pod;
   return {
     session,
     sandboxClass,
     pod,
-    refusedPod: memory.refusedPod,
+    refusedPod: refusal ?? memory.refusedPod,
     channel: podUID === undefined ? undefined : channels.view(podUID, metadata.uid),
     ...(needsPlace ? findPlace(deps, sessionPlace(key), session, sandboxClass) : NO_PLACE_NEEDED),
     refreshedAt: memory.refreshedAt,
     firstSeen: memory.firstSeen,
     agentCommand,
+    agentVersion,
+    hostAliases,
     epoch,
     settings,
   };

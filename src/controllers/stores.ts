@@ -6,6 +6,7 @@ import type { Pod } from '../api/object.ts';
 import type { ReplSession } from '../api/replsession.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
 import type { SandboxPool } from '../api/sandboxpool.ts';
+import type { Service } from '../core/package-index.ts';
 import type { Store } from '../runtime/store.ts';
 import type { NetworkPolicy } from './network.ts';
 
@@ -17,4 +18,6 @@ export interface Stores {
   pools: Store<SandboxPool>;
   classes: Store<SandboxClass>;
   policies: Store<NetworkPolicy>;
+  /** Of coderun-system. */
+  services: Store<Service>;
 }

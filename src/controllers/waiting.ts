@@ -51,11 +51,13 @@ export class WaitingSandboxes {
 
   /** Pool key → when a sandbox of it was promised last, in milliseconds of the monotonic clock. */
   readonly #lastPromise = new Map<string, number>();
+  readonly #agentVersion: string;
   readonly #clock: Pick<Clock, 'now' | 'monotonic'>;
   /** Classes, by the label of their pods, whose sandboxes keep the size that they were made in. */
   readonly #unresizable = new Set<string>();
 
-  constructor(stores: Stores, channels: Channels, clock: Pick<Clock, 'now' | 'monotonic'>) {
+  constructor(stores: Stores, channels: Channels, clock: Pick<Clock, 'now' | 'monotonic'>, agentVersion: string) {
+    this.#agentVersion = agentVersion;
     this.#clock = clock;
     this.#stores = stores;
     this.#channels = channels;
@@ -111,7 +113,8 @@ export class WaitingSandboxes {
     const own = pods.find(({ metadata: { uid } }) => this.#promised.get(uid)?.uid === metadata.uid);
     for (const pod of own ? [own] : pods) {
       const channel = this.#channels.view(pod.metadata.uid);
-      if (!channel || !isCurrent(pod, sandboxClass) || !isWaiting({ pod, channel })) continue;
+      const isUsable = isCurrent(pod, sandboxClass, this.#agentVersion) && isWaiting({ pod, channel });
+      if (!channel || !isUsable) continue;
       if (own || (!this.isClaimed(pod) && isUsualSize(pod, sandboxClass))) return { pod, channel };
     }
     return undefined;

@@ -14,7 +14,6 @@ export function executeCommand(
   epoch: number,
 ): ExecuteCommand {
   const { spec } = run;
-  const { packageIndexURL } = sandboxClass.spec;
   const files = filesOf(spec);
   return {
     execute: {
@@ -29,8 +28,7 @@ export function executeCommand(
       ...(spec.args && { args: spec.args }),
       ...(spec.env && { env: spec.env }),
       ...(files && { files }),
-      ...(spec.packages && { packages: spec.packages }),
-      ...(packageIndexURL && { packageIndexURL }),
+      ...packagesOf(spec, sandboxClass),
       ...(spec.artifacts && { artifacts: spec.artifacts }),
     },
   };
@@ -42,7 +40,6 @@ export function openCommand(
   { memory }: ResourceRequest,
   epoch: number,
 ): OpenCommand {
-  const { packageIndexURL } = sandboxClass.spec;
   const files = filesOf(spec);
   return {
     open: {
@@ -51,11 +48,16 @@ export function openCommand(
       memoryBytes: memory,
       ...(spec.env && { env: spec.env }),
       ...(files && { files }),
-      ...(spec.packages && { packages: spec.packages }),
-      ...(packageIndexURL && { packageIndexURL }),
+      ...packagesOf(spec, sandboxClass),
     },
   };
 }
+
+const packagesOf = ({ packages }: Pick<ReplSessionSpec, 'packages'>, { spec }: SandboxClass) => ({
+  ...(packages && { packages }),
+  ...(spec.packageIndexURL && { packageIndexURL: spec.packageIndexURL }),
+  ...(spec.allowSourceBuilds && { allowSourceBuilds: true }),
+});
 
 const filesOf = ({ files }: Pick<ReplSessionSpec, 'files'>) =>
   files?.map(({ path, content, contentBase64 }) => ({

@@ -8,13 +8,14 @@ import type { ChannelView } from '../sandbox/channels.ts';
 import type { ExecuteCommand } from '../sandbox/protocol.ts';
 import type { Transcript, TranscriptLimits } from '../sandbox/transcript.ts';
 import type { Limits, Resize } from './resize.ts';
+import type { SandboxParts } from './sandboxes.ts';
 
 /** What is known of the sandbox that a run or a session has, or waits for. */
-export interface SandboxWorld {
+export interface SandboxWorld extends SandboxParts {
   sandboxClass: SandboxClass | undefined;
   /** The pod by its deterministic name or by the claim, as the watch last showed it. */
   pod: Pod | undefined;
-  /** How the last try to create the pod was refused. */
+  /** How the last try to create the pod was refused, or why there can be none. */
   refusedPod: PodRefusal | undefined;
   channel: ChannelView | undefined;
   /** A sandbox of a pool that fits and waits; reserved, so that nobody else is offered it. */
@@ -23,7 +24,6 @@ export interface SandboxWorld {
   isAdmitted: boolean;
   /** When this process first saw the object: creationTimestamp knows only whole seconds. */
   firstSeen: Date;
-  agentCommand: string[];
   epoch: number;
   settings: PlanSettings;
 }

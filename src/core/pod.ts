@@ -1,6 +1,6 @@
 /** The sandbox pod. One literal holds every field, so that reading it once tells what the sandbox may do. */
 
-import type { V1Toleration } from '@kubernetes/client-node';
+import type { V1HostAlias, V1Toleration } from '@kubernetes/client-node';
 import { LABEL_CLASS, LABEL_MANAGED_BY, LABEL_NETWORK, LABEL_SANDBOX, MANAGER } from '../api/group.ts';
 import { labelValue } from '../api/names.ts';
 import type { NewPod, OwnerReference } from '../api/object.ts';
@@ -27,6 +27,8 @@ export interface SandboxPodOptions {
   resources: { cpu: number; memory: number };
   /** Modules that the waiting runner imports; a program that is waited for had rather begin. */
   preload?: readonly string[] | undefined;
+  /** What the sandbox can name although it has no DNS. */
+  hostAliases: V1HostAlias[];
   /** The command line that starts the agent; see src/sandbox/agent.ts. */
   agentCommand: string[];
   /** When the kubelet ends the pod by itself, whatever anyone else does, in seconds from its start. */
@@ -51,6 +53,7 @@ export function sandboxPod({
   sandboxClass,
   resources,
   preload = [],
+  hostAliases,
   agentCommand,
   deadlineSeconds,
 }: SandboxPodOptions): NewPod {
@@ -83,6 +86,7 @@ export function sandboxPod({
       ...(spec.network === 'Internet'
         ? { dnsPolicy: 'ClusterFirst' }
         : { dnsPolicy: 'None', dnsConfig: { nameservers: ['127.0.0.1'] } }),
+      hostAliases,
       securityContext: {
         runAsNonRoot: true,
         runAsUser: UNPRIVILEGED,

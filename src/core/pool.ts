@@ -1,7 +1,8 @@
 /** What should happen to a SandboxPool next: a pure function of the pool, its sandboxes and the time. */
 
+import type { V1HostAlias } from '@kubernetes/client-node';
 import { type Condition, findCondition, readyCondition } from '../api/conditions.ts';
-import { LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
+import { LABEL_AGENT, LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
 import { labelValue } from '../api/names.ts';
 import type { NewPod, Pod } from '../api/object.ts';
 import type { SandboxClass } from '../api/sandboxclass.ts';
@@ -11,21 +12,20 @@ import type { TranscriptLimits } from '../sandbox/transcript.ts';
 import { type Observation, observe } from './observe.ts';
 import type { PodRefusal } from './plan.ts';
 import { isUsualSize } from './resize.ts';
-import { poolPod } from './sandboxes.ts';
+import { poolPod, type SandboxParts } from './sandboxes.ts';
 import { limitsOf } from './status.ts';
 
-export interface PoolWorld {
+export interface PoolWorld extends SandboxParts {
   pool: SandboxPool;
   sandboxClass: SandboxClass | undefined;
   /** Pods of the pool that no run and no session has claimed. */
   sandboxes: readonly PooledSandbox[];
   /** How many pods of the pool are claimed. */
   claimed: number;
-  /** How the last try to create a pod was refused. */
+  /** How the last try to create a pod was refused, or why there can be none. */
   refusedPod: PodRefusal | undefined;
   /** Names for new pods, each used once. */
   freshName: () => string;
-  agentCommand: string[];
   /** How many sandboxes may be starting at once. */
   maxStarting: number;
   /** How long a sandbox may take until its agent answers, in seconds. */
@@ -67,8 +67,9 @@ const hasRun = ({ channel }: PooledSandbox): boolean =>
   channel !== undefined &&
   (isUsed(channel) || (channel.hello?.run ?? null) !== null || (channel.hello?.session ?? null) !== null);
 
-export const isCurrent = (pod: Pod, { metadata }: SandboxClass): boolean =>
-  pod.metadata.labels?.[LABEL_CLASS_GENERATION] === String(metadata.generation ?? 0);
+/** Whether the class as it is, and this very program, would make the sandbox as it was made. */
+export const isCurrent = ({ metadata: { labels = {} } }: Pod, { metadata }: SandboxClass, agentVersion: string) =>
+  labels[LABEL_CLASS_GENERATION] === String(metadata.generation ?? 0) && labels[LABEL_AGENT] === agentVersion;
 
 export function planPool(world: PoolWorld, now: Date): PoolPlan {
   const { sandboxClass, sandboxes } = world;
@@ -92,7 +93,7 @@ export function planPool(world: PoolWorld, now: Date): PoolPlan {
       .map(({ pod }) => ({ type: 'openChannel', pod, limits }) as const),
     ...Array.from({ length: creating }, () => ({
       type: 'createPod' as const,
-      pod: poolPod(world.pool, sandboxClass, world.freshName(), world.agentCommand),
+      pod: poolPod(world.pool, sandboxClass, world.freshName(), world),
     })),
   ];
   const ready = kept.filter(({ verdict }) => verdict === 'ready').length;
@@ -103,7 +104,7 @@ export function planPool(world: PoolWorld, now: Date): PoolPlan {
 type Verdict = 'ready' | 'starting' | 'replace' | 'gone';
 
 function judge(
-  { pool, pendingTimeoutSeconds }: PoolWorld,
+  { pool, pendingTimeoutSeconds, agentVersion, hostAliases }: PoolWorld,
   sandboxClass: SandboxClass,
   sandbox: PooledSandbox,
   now: Date,
@@ -112,12 +113,17 @@ function judge(
   const seen = observe(pod);
   if (seen.deleting) return 'gone';
   const age = ageOf(pod, now);
-  const isOutdated = !isCurrent(pod, sandboxClass) || !isUsualSize(pod, sandboxClass);
+  const isMadeOtherwise = !isCurrent(pod, sandboxClass, agentVersion) || !knows(pod, hostAliases);
+  const isOutdated = isMadeOtherwise || !isUsualSize(pod, sandboxClass);
   if (seen.state === 'ended' || seen.nodeLost || isOutdated || age >= pool.spec.maxAgeSeconds) return 'replace';
   if (isWaiting(sandbox)) return 'ready';
   if (hasRun(sandbox)) return 'replace';
   return age >= pendingTimeoutSeconds ? 'replace' : 'starting';
 }
+
+/** Whether the sandbox was told the address that its package index has now. */
+const knows = ({ spec }: Pod, hostAliases: readonly V1HostAlias[]): boolean =>
+  hostAliases.every(({ ip }) => spec.hostAliases?.some((alias) => alias.ip === ip));
 
 const ageOf = (pod: Pod, now: Date): number => (now.getTime() - Date.parse(pod.metadata.creationTimestamp)) / 1000;
 

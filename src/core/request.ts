@@ -83,6 +83,10 @@ function checkSandbox(spec: SandboxSpec, { metadata, spec: offer }: SandboxClass
     const message = `spec.packages: ${name} has network None; packages need a class with network PackageIndex`;
     return { refusal: { reason: 'PackageInstallFailed', message } };
   }
+  if (spec.packages?.length && !offer.packageIndexURL) {
+    const message = `spec.packages: ${name} has no packageIndexURL; ask the administrator to set it`;
+    return { refusal: { reason: 'PackageInstallFailed', message } };
+  }
   return { request: { cpu: amount(cpu), memory: amount(memory) } };
 }
 

@@ -1,7 +1,15 @@
 /** The sandboxes there are: one made for a run or a session, and those that a pool keeps waiting. */
 
+import type { V1HostAlias } from '@kubernetes/client-node';
 import type { CodeRun } from '../api/coderun.ts';
-import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL, LABEL_RUN, LABEL_SESSION } from '../api/group.ts';
+import {
+  API_VERSION,
+  LABEL_AGENT,
+  LABEL_CLASS_GENERATION,
+  LABEL_POOL,
+  LABEL_RUN,
+  LABEL_SESSION,
+} from '../api/group.ts';
 import { labelValue, podName } from '../api/names.ts';
 import type { KubernetesObject, NewPod, ObjectMeta, OwnerReference, Pod } from '../api/object.ts';
 import { LONGEST_SESSION_SECONDS, type ReplSession } from '../api/replsession.ts';
@@ -22,12 +30,21 @@ const ownedBy = (kind: string, { name, uid }: ObjectMeta): OwnerReference => ({
   controller: true,
 });
 
+/** What a sandbox is made with beside its class. */
+export interface SandboxParts {
+  agentCommand: string[];
+  /** Another one for every other command. */
+  agentVersion: string;
+  /** Of the package index; see package-index.ts. */
+  hostAliases: V1HostAlias[];
+}
+
 /** The pod of a run that found no sandbox waiting. */
 export const runPod = (
   run: CodeRun,
   sandboxClass: SandboxClass,
   request: RunRequest,
-  agentCommand: string[],
+  { agentCommand, hostAliases }: SandboxParts,
   pendingTimeoutSeconds: number,
 ): NewPod =>
   sandboxPod({
@@ -37,6 +54,7 @@ export const runPod = (
     labels: { [LABEL_RUN]: run.metadata.uid },
     sandboxClass,
     resources: request,
+    hostAliases,
     agentCommand,
     deadlineSeconds: pendingTimeoutSeconds + request.timeoutSeconds + DEADLINE_GRACE_SECONDS,
   });
@@ -46,7 +64,7 @@ export const sessionPod = (
   session: ReplSession,
   sandboxClass: SandboxClass,
   resources: { cpu: number; memory: number },
-  agentCommand: string[],
+  { agentCommand, hostAliases }: SandboxParts,
   pendingTimeoutSeconds: number,
 ): NewPod =>
   sandboxPod({
@@ -56,6 +74,7 @@ export const sessionPod = (
     labels: { [LABEL_SESSION]: session.metadata.uid },
     sandboxClass,
     resources,
+    hostAliases,
     agentCommand,
     deadlineSeconds: pendingTimeoutSeconds + session.spec.maxLifetimeSeconds + DEADLINE_GRACE_SECONDS,
   });
@@ -64,7 +83,12 @@ export const sessionPod = (
  * A pod of a pool: as much as a run gets that asks for nothing, and time enough for the longest session at any age,
  * which no run exceeds. A deadline can only be lowered later, and is when the pod is adopted.
  */
-export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: string, agentCommand: string[]): NewPod =>
+export const poolPod = (
+  pool: SandboxPool,
+  sandboxClass: SandboxClass,
+  name: string,
+  { agentCommand, agentVersion, hostAliases }: SandboxParts,
+): NewPod =>
   sandboxPod({
     name,
     namespace: pool.metadata.namespace ?? '',
@@ -72,6 +96,7 @@ export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: str
     labels: {
       [LABEL_POOL]: labelValue(pool.metadata.name),
       [LABEL_CLASS_GENERATION]: String(sandboxClass.metadata.generation ?? 0),
+      [LABEL_AGENT]: agentVersion,
     },
     sandboxClass,
     resources: {
@@ -79,6 +104,7 @@ export const poolPod = (pool: SandboxPool, sandboxClass: SandboxClass, name: str
       memory: amount(sandboxClass.spec.resources.default.memory),
     },
     preload: sandboxClass.spec.preload,
+    hostAliases,
     agentCommand,
     deadlineSeconds: pool.spec.maxAgeSeconds + LONGEST_SESSION_SECONDS + 2 * DEADLINE_GRACE_SECONDS,
   });

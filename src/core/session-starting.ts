@@ -34,8 +34,8 @@ export function planSessionStarting(world: SessionWorld, now: Date): SessionPlan
 }
 
 function planSandbox(world: Startable, now: Date): SessionPlan {
-  const { session, sandboxClass, request, agentCommand, settings } = world;
-  const newPod = () => sessionPod(session, sandboxClass, request, agentCommand, settings.pendingTimeoutSeconds);
+  const { session, sandboxClass, request, settings } = world;
+  const newPod = () => sessionPod(session, sandboxClass, request, world, settings.pendingTimeoutSeconds);
   const step = nextStep({ ...world, owner: session, newPod }, now);
   if (step.type === 'claim') return claim(world, now, step.sandbox, step.warm);
   if (step.type === 'fail') return endSession(world, now, { reason: 'SandboxStartFailed', message: step.message });

@@ -36,8 +36,8 @@ export const end = (world: World, now: Date, outcome: Parameters<typeof finish>[
 };
 
 function planSandbox(world: Startable, now: Date): Plan {
-  const { run, sandboxClass, request, agentCommand, settings } = world;
-  const newPod = () => runPod(run, sandboxClass, request, agentCommand, settings.pendingTimeoutSeconds);
+  const { run, sandboxClass, request, settings } = world;
+  const newPod = () => runPod(run, sandboxClass, request, world, settings.pendingTimeoutSeconds);
   const step = nextStep({ ...world, owner: run, newPod }, now);
   if (step.type === 'claim') return claim(world, now, step.sandbox, step.warm);
   if (step.type === 'fail') return end(world, now, { reason: 'SandboxStartFailed', message: step.message });

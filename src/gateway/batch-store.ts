@@ -4,7 +4,8 @@ import type { CodeBatch, CodeBatchSpec } from '../api/codebatch.ts';
 import { CODE_BATCHES } from '../api/group.ts';
 import type { Kube } from '../kube/port.ts';
 import type { GatewayDeps } from './deps.ts';
-import { cancelObject, createObject, findObject, type Kind, type Naming } from './objects.ts';
+import type { Naming } from './idempotency.ts';
+import { admitObject, cancelObject, findObject, type Kind } from './objects.ts';
 import type { Caller } from './plugins/identify.ts';
 import { Problem } from './problem.ts';
 import { type WaitOptions, waitForObject } from './wait.ts';
@@ -12,11 +13,17 @@ import { type WaitOptions, waitForObject } from './wait.ts';
 const BATCH: Kind = { type: CODE_BATCHES, word: 'batch', notFound: 'BatchNotFound' };
 
 export const createBatch = (
-  deps: Pick<GatewayDeps, 'kube' | 'random'>,
+  deps: Pick<GatewayDeps, 'kube' | 'random' | 'admission' | 'batches'>,
   caller: Caller,
   spec: CodeBatchSpec,
   naming: Naming,
-): Promise<CodeBatch> => createObject<CodeBatch>(BATCH, deps, caller, spec, naming);
+): Promise<CodeBatch> =>
+  admitObject<CodeBatch>(BATCH, deps, caller, {
+    spec,
+    naming,
+    wanted: { runs: Math.min(spec.parallelism, spec.items.length), field: 'parallelism' },
+    watch: deps.batches,
+  });
 
 export const findBatch = ({ kube, batches }: GatewayDeps, caller: Caller, name: string): Promise<CodeBatch> =>
   findObject(BATCH, kube, batches, caller, name);

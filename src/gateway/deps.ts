@@ -6,6 +6,7 @@ import type { CodeRun } from '../api/coderun.ts';
 import type { ReplSession } from '../api/replsession.ts';
 import { MIB } from '../api/schema.ts';
 import type { Kube } from '../kube/port.ts';
+import type { Admission } from './admission.ts';
 import type { Identify } from './plugins/identify.ts';
 import type { SessionBridges } from './session-bridges.ts';
 
@@ -18,6 +19,9 @@ export interface ObjectWatch<T> {
 }
 
 export interface Clock {
+  now(): Date;
+  /** Milliseconds since some moment; never goes back. */
+  monotonic(): number;
   /** Calls `fn` once after `milliseconds`, unless disposed before. */
   after(milliseconds: number, fn: () => void): Disposable;
 }
@@ -47,6 +51,14 @@ export interface GatewayLimits {
   connections: number;
   /** Requests that wait for a run or stream its output at once; more are refused with 503. */
   heldRequests: number;
+  /** The same for one caller: more are refused with 429, so that nobody takes all. */
+  heldRequestsPerCaller: number;
+  /** Wrong credentials from one address. */
+  failedAttemptsPerMinute: number;
+  /** Requests of one caller, where their API key says nothing else. */
+  requestsPerMinute: number;
+  /** Requests of all callers of one namespace. */
+  namespaceRequestsPerMinute: number;
   /** How long a client may take to send its headers, and the whole request. */
   headersTimeout: number;
   requestTimeout: number;
@@ -62,6 +74,8 @@ export interface GatewayLimits {
   heartbeat: number;
   /** How long POST /execute waits beyond the timeout of the program: for its sandbox, and for its result. */
   executeOverhead: number;
+  /** How late the process may be before requests are refused. */
+  eventLoopLag: number;
   /** How long a closing gateway lets requests finish. */
   drainTimeout: number;
 }
@@ -70,7 +84,11 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   bodyBytes: MIB,
   headerBytes: 16 * 1024,
   connections: 2000,
-  heldRequests: 500,
+  heldRequests: 1000,
+  heldRequestsPerCaller: 500,
+  failedAttemptsPerMinute: 20,
+  requestsPerMinute: 6000,
+  namespaceRequestsPerMinute: 12_000,
   headersTimeout: 10_000,
   requestTimeout: 30_000,
   uploadTimeout: 900_000,
@@ -79,6 +97,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   stalledReaderTimeout: 60_000,
   heartbeat: 15_000,
   executeOverhead: 330_000,
+  eventLoopLag: 1000,
   drainTimeout: 25_000,
 };
 
@@ -94,6 +113,12 @@ export interface GatewayConfig {
   limits: GatewayLimits;
 }
 
+/** In PEM: the chain of the server, and its private key. */
+export interface Certificate {
+  cert: string;
+  key: string;
+}
+
 export interface GatewayDeps {
   kube: Kube;
   runs: ObjectWatch<CodeRun>;
@@ -103,7 +128,12 @@ export interface GatewayDeps {
   clock: Clock;
   random: RandomBytes;
   identify: Identify;
+  admission: Admission;
+  /** How late the process is, in milliseconds; undefined where nobody measures. */
+  lag?: (() => number) | undefined;
   config: GatewayConfig;
   logger: FastifyBaseLogger;
+  /** Undefined means plain HTTP. */
+  certificate?: Certificate | undefined;
   metrics?: GatewayMetrics;
 }

@@ -49,6 +49,12 @@ const EXECUTE_ROWS: Record<Reason, Row> = {
   Running: { status: 504 },
 };
 
+/** Reasons of runs that are answered as problems, each with its status. */
+export const EXECUTE_PROBLEMS = (Object.keys(EXECUTE_ROWS) as Reason[]).flatMap((reason) => {
+  const row = EXECUTE_ROWS[reason];
+  return 'status' in row ? [`${reason}:${row.status}` as const] : [];
+});
+
 /** The answer for a run that is not waited for any longer; throws a `Problem` where its program did not run to an end. */
 export function executeResponse(run: Pick<CodeRun, 'status'>): ExecuteResponse {
   const condition = succeeded(run);

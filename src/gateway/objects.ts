@@ -2,12 +2,14 @@
 
 import { SPEC_LIMIT_BYTES } from '../api/coderun.ts';
 import type { Condition } from '../api/conditions.ts';
-import type { ResourceType } from '../api/group.ts';
+import { LABEL_API_KEY, type ResourceType } from '../api/group.ts';
 import type { KubernetesObject } from '../api/object.ts';
 import { storedBytes } from '../api/schema.ts';
 import { isAlreadyExists, isNotFound, KubeError } from '../kube/error.ts';
-import type { Kube } from '../kube/port.ts';
+import type { Kube, NewObject } from '../kube/port.ts';
+import type { Wanted } from './admission.ts';
 import type { GatewayDeps, ObjectWatch, RandomBytes } from './deps.ts';
+import { ANNOTATION_REQUEST, checkReplay, isReplayable, type Naming } from './idempotency.ts';
 import { kubeProblem, tooLarge } from './kube-problem.ts';
 import type { Caller } from './plugins/identify.ts';
 import { type ErrorCode, Problem } from './problem.ts';
@@ -30,9 +32,7 @@ const NAME_ATTEMPTS = 3;
 export const randomBase32 = (random: RandomBytes, characters = NAME_CHARACTERS): string =>
   Array.from(random(characters), (byte) => BASE32[byte % BASE32.length]).join('');
 
-/** The name of an object, or what a name that is made for it begins with. */
-export type Naming = { name: string } | { prefix: string };
-
+/** Creates an object for the caller; under a naming with a key, gives the one that the same request has created before. */
 export async function createObject<T extends Ending>(
   { type }: Kind,
   { kube, random }: Pick<GatewayDeps, 'kube' | 'random'>,
@@ -41,17 +41,84 @@ export async function createObject<T extends Ending>(
   naming: Naming,
 ): Promise<T> {
   if (storedBytes(spec) > SPEC_LIMIT_BYTES) throw tooLarge();
-  const { apiVersion, kind } = type;
   for (let attempt = 1; ; attempt++) {
-    const name = 'name' in naming ? naming.name : `${naming.prefix}-${randomBase32(random)}`;
-    const object = { apiVersion, kind, metadata: { name, namespace: caller.namespace }, spec };
+    const name = nameFrom(naming, random);
     try {
-      return await kube.create<T>(type, object);
+      return await kube.create<T>(type, newObject(type, caller, name, spec, naming));
     } catch (error) {
-      if (isAlreadyExists(error) && 'prefix' in naming && attempt < NAME_ATTEMPTS) continue;
-      // A server that is too busy has not looked at the request; after any other failure it may have stored the object.
-      throw error instanceof KubeError ? kubeProblem(error, error.code === 429) : error;
+      if (!isAlreadyExists(error)) throw creationProblem(error, naming);
+      const before = await replayed<T>(type, kube, caller, naming);
+      if (before) return before;
+      if (isNamed(naming) || attempt === NAME_ATTEMPTS) throw creationProblem(error, naming);
     }
+  }
+}
+
+/** A server that is too busy has not looked at the request; after any other failure it may have stored the object. */
+const creationProblem = (error: unknown, naming: Naming): unknown =>
+  error instanceof KubeError ? kubeProblem(error, error.code === 429 || isReplayable(naming)) : error;
+
+interface Creation<T> {
+  spec: object;
+  naming: Naming;
+  /** The runs that may come of it. */
+  wanted: Wanted;
+  /** Shows what was created, in a moment. */
+  watch: ObjectWatch<T>;
+}
+
+/** The same, where there is room for it; what was created before needs none. */
+export async function admitObject<T extends Ending>(
+  kind: Kind,
+  deps: Pick<GatewayDeps, 'kube' | 'random' | 'admission'>,
+  caller: Caller,
+  { spec, naming, wanted, watch }: Creation<T>,
+): Promise<T> {
+  const create = () => createObject<T>(kind, deps, caller, spec, naming);
+  const isSeen = ({ metadata }: T) => watch.get(caller.namespace, metadata.name) !== undefined;
+  try {
+    return await deps.admission.admit(caller, wanted, create, isSeen);
+  } catch (error) {
+    const isRefused = error instanceof Problem && ['TooManyQueued', 'TooManyConcurrentRuns'].includes(error.code);
+    const before = isRefused ? await replayed<T>(kind.type, deps.kube, caller, naming) : undefined;
+    if (before) return before;
+    throw error;
+  }
+}
+
+const nameFrom = (naming: Naming, random: RandomBytes): string =>
+  'name' in naming ? naming.name : `${naming.prefix}-${randomBase32(random)}`;
+
+/** A name that was not made here is the only one that will do; one that a key made may be free again by now. */
+const isNamed = (naming: Naming): boolean => 'name' in naming && !isReplayable(naming);
+
+function newObject(
+  { apiVersion, kind }: ResourceType,
+  { namespace, keyId }: Caller,
+  name: string,
+  spec: object,
+  naming: Naming,
+): NewObject & { spec: object } {
+  const labels = keyId === undefined ? {} : { labels: { [LABEL_API_KEY]: keyId } };
+  const annotations = isReplayable(naming) ? { annotations: { [ANNOTATION_REQUEST]: naming.request } } : {};
+  return { apiVersion, kind, metadata: { name, namespace, ...labels, ...annotations }, spec };
+}
+
+/** What the same request has created before. Throws a `Problem` where it was another request with this key. */
+async function replayed<T extends Ending>(
+  type: ResourceType,
+  kube: Kube,
+  { namespace }: Caller,
+  naming: Naming,
+): Promise<T | undefined> {
+  if (!isReplayable(naming)) return undefined;
+  try {
+    const object = await kube.get<T>(type, namespace, naming.name);
+    checkReplay(object.metadata, naming);
+    return object;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw creationProblem(error, naming);
   }
 }
 

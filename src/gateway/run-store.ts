@@ -4,18 +4,19 @@ import type { CodeRun, CodeRunSpec } from '../api/coderun.ts';
 import { CODE_RUNS } from '../api/group.ts';
 import type { Kube } from '../kube/port.ts';
 import type { GatewayDeps } from './deps.ts';
-import { cancelObject, createObject, findObject, type Kind, type Naming } from './objects.ts';
+import type { Naming } from './idempotency.ts';
+import { admitObject, cancelObject, findObject, type Kind } from './objects.ts';
 import type { Caller } from './plugins/identify.ts';
 
 const RUN: Kind = { type: CODE_RUNS, word: 'run', notFound: 'RunNotFound' };
 
-/** Creates a run: under `name`, or under a new name that begins with `prefix`. */
+/** Creates a run, where there is room for another: under `name`, or under a new name that begins with `prefix`. */
 export const createRun = (
-  deps: Pick<GatewayDeps, 'kube' | 'random'>,
+  deps: Pick<GatewayDeps, 'kube' | 'random' | 'admission' | 'runs'>,
   caller: Caller,
   spec: CodeRunSpec,
   naming: Naming,
-): Promise<CodeRun> => createObject<CodeRun>(RUN, deps, caller, spec, naming);
+): Promise<CodeRun> => admitObject<CodeRun>(RUN, deps, caller, { spec, naming, wanted: { runs: 1 }, watch: deps.runs });
 
 /** All of the caller's run of this name: from the watch where that has it, else from the API server. */
 export const findRun = (

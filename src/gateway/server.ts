@@ -1,8 +1,9 @@
 /** The gateway: HTTP in front of CodeRuns. Builds the server and never listens. */
 
+import { Server as TlsServer } from 'node:tls';
 import { type FastifyInstance, fastify, LogController } from 'fastify';
 import { answerClientError } from './client-error.ts';
-import type { GatewayDeps } from './deps.ts';
+import type { Certificate, GatewayDeps, GatewayLimits } from './deps.ts';
 import { randomBase32 } from './objects.ts';
 import { installBodyParser } from './plugins/body.ts';
 import { installErrors, sendProblem, toProblem } from './plugins/errors.ts';
@@ -10,11 +11,14 @@ import { Holds, installDrain } from './plugins/holds.ts';
 import { installIdentity } from './plugins/identify.ts';
 import { watchMethods } from './plugins/methods.ts';
 import { installObservation } from './plugins/observe.ts';
-import { installOpenApi, openApiRoute } from './plugins/openapi.ts';
+import { installOpenApi, openApiRoutes } from './plugins/openapi.ts';
 import { installOriginCheck } from './plugins/origin.ts';
+import { installPressure } from './plugins/pressure.ts';
+import { createLimiters, failuresOf, installRates } from './plugins/rates.ts';
 import { installValidation } from './plugins/validation.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
 import { batchRoutes } from './routes/batches.ts';
+import { eventRoute } from './routes/events.ts';
 import { executeRoute } from './routes/execute.ts';
 import { executeBatchRoute } from './routes/execute-batch.ts';
 import { fileRoutes } from './routes/files.ts';
@@ -34,6 +38,21 @@ const CONNECTION_CHECK_INTERVAL = 1000;
 /** A path of an artifact with every byte encoded. */
 const MAX_PARAM_LENGTH = 3 * 1024;
 
+/** Options of Node's server, of whichever kind. */
+function transport(certificate: Certificate | undefined, { headerBytes, headersTimeout }: GatewayLimits) {
+  const http = {
+    maxHeaderSize: headerBytes,
+    headersTimeout,
+    connectionsCheckingInterval: CONNECTION_CHECK_INTERVAL,
+  };
+  return certificate ? { https: { ...http, ...certificate, minVersion: 'TLSv1.2' as const } } : { http };
+}
+
+/** Connections from now on see the new certificate. */
+export function renewCertificate({ server }: FastifyInstance, certificate: Certificate): void {
+  if (server instanceof TlsServer) server.setSecureContext({ ...certificate, minVersion: 'TLSv1.2' });
+}
+
 export function buildGateway(deps: GatewayDeps): FastifyInstance {
   const { config, random, metrics, clock } = deps;
   const { limits } = config;
@@ -49,11 +68,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
     requestTimeout: limits.uploadTimeout,
     connectionTimeout: limits.connectionTimeout,
     keepAliveTimeout: limits.keepAliveTimeout,
-    http: {
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: limits.headersTimeout,
-      connectionsCheckingInterval: CONNECTION_CHECK_INTERVAL,
-    },
+    ...transport(deps.certificate, limits),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     exposeHeadRoutes: false,
     return503OnClosing: false,
@@ -63,12 +78,15 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
   });
   app.server.maxConnections = limits.connections;
 
-  const holds = new Holds(limits.heldRequests, metrics);
+  const holds = new Holds(limits, metrics);
   installErrors(app);
   installObservation(app, metrics);
   installDrain(app, holds, clock, limits);
+  installPressure(app, deps);
   installOriginCheck(app, config.allowedOrigins);
-  installIdentity(app, deps.identify);
+  const limiters = createLimiters(app, limits);
+  installIdentity(app, deps.identify, failuresOf(limiters));
+  installRates(app, limiters);
   installBodyParser(app, clock, limits);
   installValidation(app);
   installOpenApi(app);
@@ -79,6 +97,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
     executeBatchRoute(scope, deps);
     runRoutes(scope, deps, holds);
     logRoute(scope, deps, holds);
+    eventRoute(scope, deps, holds);
     artifactRoutes(scope, deps, holds);
     batchRoutes(scope, deps, holds);
     sessionRoutes(scope, deps, holds);
@@ -86,7 +105,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
     fileRoutes(scope, deps, holds);
     packageRoute(scope, deps, holds);
     replRoutes(scope, deps, holds);
-    openApiRoute(scope);
+    openApiRoutes(scope);
   });
   app.register(async (scope) => addMethodAnswers(scope));
   return app;

@@ -47,8 +47,7 @@ export async function installPackages(
   { packages, timeoutSeconds }: InstallPackages,
   { signal, tell = () => undefined }: { signal: AbortSignal; tell?: Tell },
 ): Promise<InstalledPackages> {
-  const packageIndexURL = await indexOf(deps.kube, ready.session);
-  const command = { install: { packages, packageIndexURL, timeoutSeconds } };
+  const command = { install: { packages, ...(await indexOf(deps.kube, ready.session)), timeoutSeconds } };
   try {
     const done = await withBridge(deps, ready, signal, (bridge) =>
       queuedCall(deps, ready.session, bridge, command, { timeoutSeconds, detach: false, signal, tell }),
@@ -61,12 +60,12 @@ export async function installPackages(
   }
 }
 
-/** The index of the class of a session. Throws a `Problem` where it has none. */
-async function indexOf(kube: Kube, { spec, status }: ReplSession): Promise<string> {
+/** The index of the class of a session, and what may come from it. Throws a `Problem` where it has none. */
+async function indexOf(kube: Kube, { spec, status }: ReplSession) {
   const sandboxClass = await classOf(kube, spec.className);
-  const { network, packageIndexURL } = sandboxClass?.spec ?? {};
+  const { network, packageIndexURL, allowSourceBuilds } = sandboxClass?.spec ?? {};
   if (packageIndexURL && network === 'PackageIndex' && (status?.sandbox?.network ?? network) === network)
-    return packageIndexURL;
+    return { packageIndexURL, ...(allowSourceBuilds && { allowSourceBuilds }) };
   const name = sandboxClass ? `SandboxClass "${sandboxClass.metadata.name}"` : 'its SandboxClass';
   throw new Problem(
     'PackagesNotOffered',

@@ -26,6 +26,8 @@ export interface CacheOptions<T extends KubernetesObject, Index extends string> 
   kube: Kube;
   type: ResourceType;
   store: Store<T, Index>;
+  /** All of them without. */
+  namespace?: string;
   labelSelector?: string;
   log: Logger;
   signal: AbortSignal;
@@ -38,8 +40,11 @@ const RELIST_MILLISECONDS = 3_600_000;
 
 /** Feeds `store` until `signal` aborts. */
 export async function keepCache<T extends KubernetesObject, Index extends string>(options: CacheOptions<T, Index>) {
-  const { kube, type, store, labelSelector, log, signal } = options;
-  const selection = labelSelector === undefined ? {} : { labelSelector };
+  const { kube, type, store, namespace, labelSelector, log, signal } = options;
+  const selection = {
+    ...(namespace !== undefined && { namespace }),
+    ...(labelSelector !== undefined && { labelSelector }),
+  };
   const reflector = new Reflector<T>({
     name: type.plural,
     source: {

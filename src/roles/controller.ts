@@ -10,9 +10,10 @@ import {
   REPL_SESSIONS,
   SANDBOX_CLASSES,
   SANDBOX_POOLS,
+  SYSTEM_NAMESPACE,
 } from '../api/group.ts';
 import type { Config } from '../config.ts';
-import { NETWORK_POLICIES, PODS } from '../kube/resources.ts';
+import { NETWORK_POLICIES, PODS, SERVICES } from '../kube/resources.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { LeaderElector } from '../runtime/lease.ts';
 import { startHealthServer } from '../telemetry/health.ts';
@@ -47,6 +48,7 @@ export async function controllerRole(config: Config, signal: AbortSignal): Promi
     keepCache({ ...common, type: SANDBOX_CLASSES, store: stores.classes }),
     keepCache({ ...common, type: SANDBOX_POOLS, store: stores.pools }),
     keepCache({ ...common, type: NETWORK_POLICIES, store: stores.policies, labelSelector: MANAGED }),
+    keepCache({ ...common, type: SERVICES, store: stores.services, namespace: SYSTEM_NAMESPACE }),
   ];
   const role = { config, kube, stores, log, register };
   try {

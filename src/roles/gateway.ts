@@ -1,25 +1,31 @@
 /** The role `gateway`: the HTTP API, over watch caches of CodeRuns, CodeBatches and ReplSessions. */
 
 import { randomBytes } from 'node:crypto';
-import type { CodeBatch } from '../api/codebatch.ts';
-import type { CodeRun } from '../api/coderun.ts';
 import { CODE_BATCHES, CODE_RUNS, REPL_SESSIONS } from '../api/group.ts';
 import type { ReplSession } from '../api/replsession.ts';
 import type { Config } from '../config.ts';
 import { CONTAINER } from '../core/pod.ts';
-import { GATEWAY_LIMITS } from '../gateway/deps.ts';
-import { anonymousOnly } from '../gateway/plugins/identify.ts';
-import { buildGateway } from '../gateway/server.ts';
+import { Admission } from '../gateway/admission.ts';
+import { bearerIdentity } from '../gateway/auth/bearer.ts';
+import { KeyStore } from '../gateway/auth/key-store.ts';
+import { Reviews } from '../gateway/auth/reviews.ts';
+import { GATEWAY_LIMITS, type GatewayLimits } from '../gateway/deps.ts';
+import type { Identify } from '../gateway/plugins/identify.ts';
+import { buildGateway, renewCertificate } from '../gateway/server.ts';
 import { SessionBridges } from '../gateway/session-bridges.ts';
+import type { Kube } from '../kube/port.ts';
 import { aborted } from '../runtime/abort.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { bridgeCommand } from '../sandbox/agent.ts';
 import { startHealthServer } from '../telemetry/health.ts';
-import { createLogger } from '../telemetry/logger.ts';
+import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { createRegistry, gatewayMetrics } from '../telemetry/metrics.ts';
+import { BATCH_CENSUS, censusOf, RUN_CENSUS } from './census.ts';
 import { connect, keepCache } from './connect.ts';
+import { watchLag } from './lag.ts';
 import { watchObjects } from './run-watch.ts';
 import { cutBatch, cutRun } from './stores.ts';
+import { certificateFiles, readCertificate, watchCertificate } from './tls.ts';
 
 const INTERNET_CLASS = 'internet';
 const PACKAGES_CLASS = 'packages';
@@ -31,9 +37,11 @@ const EXECUTE_GRACE_SECONDS = 30;
 export async function gatewayRole(config: Config, signal: AbortSignal): Promise<void> {
   const log = createLogger('gateway', config.CODERUN_LOG_LEVEL);
   const register = createRegistry();
+  const files = certificateFiles(config);
+  const certificate = files && (await readCertificate(files));
   const kube = await connect(config, 'gateway');
-  const runs = watchObjects<CodeRun>(log, cutRun);
-  const batches = watchObjects<CodeBatch>(log, cutBatch);
+  const runs = watchObjects(log, cutRun, RUN_CENSUS);
+  const batches = watchObjects(log, cutBatch, BATCH_CENSUS);
   const sessions = watchObjects<ReplSession>(log, cutSession);
   const health = await startHealthServer({
     port: config.CODERUN_HEALTH_PORT,
@@ -43,14 +51,12 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
   const stop = new AbortController();
   const bridge = bridgeCommand();
   const common = { kube, log, signal: stop.signal };
-  const caches = [
+  const background = [
     keepCache({ ...common, type: CODE_RUNS, store: runs.store }),
     keepCache({ ...common, type: CODE_BATCHES, store: batches.store }),
     keepCache({ ...common, type: REPL_SESSIONS, store: sessions.store }),
   ];
-  // A run may wait for its sandbox as long as the controller lets it.
-  const executeOverhead = (config.CODERUN_PENDING_TIMEOUT_SECONDS + EXECUTE_GRACE_SECONDS) * 1000;
-  const limits = { ...GATEWAY_LIMITS, executeOverhead };
+  using lag = watchLag(systemClock);
   const gateway = buildGateway({
     kube,
     runs: runs.watch,
@@ -63,26 +69,41 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
     }),
     clock: systemClock,
     random: randomBytes,
-    identify: anonymousOnly(config.CODERUN_ANONYMOUS_NAMESPACE),
+    identify: identity(config, kube, log),
+    admission: new Admission({
+      census: censusOf(runs.store, batches.store),
+      clock: systemClock,
+      queuedRuns: config.CODERUN_QUEUED_RUNS,
+    }),
     config: {
       sandboxContainer: CONTAINER,
       internetClassName: INTERNET_CLASS,
       packagesClassName: PACKAGES_CLASS,
       allowedOrigins: [],
-      limits,
+      limits: limitsOf(config),
     },
+    certificate,
+    lag: lag.milliseconds,
     logger: log,
     metrics: gatewayMetrics(register),
   });
-  if (config.CODERUN_ANONYMOUS_NAMESPACE)
-    log.warn({ namespace: config.CODERUN_ANONYMOUS_NAMESPACE }, 'Anyone who reaches this gateway may run code');
+  if (files && certificate) {
+    const renew = watchCertificate(files, (next) => renewCertificate(gateway, next), {
+      current: certificate,
+      clock: systemClock,
+      log,
+      signal: stop.signal,
+    });
+    background.push(renew);
+  }
+  warn(config, log);
   try {
     await gateway.listen({ host: config.CODERUN_GATEWAY_HOST, port: config.CODERUN_GATEWAY_PORT });
     await aborted(signal);
   } finally {
     await gateway.close();
     stop.abort();
-    await Promise.allSettled(caches);
+    await Promise.allSettled(background);
     health.close();
   }
 }
@@ -94,4 +115,28 @@ function cutSession(session: ReplSession): ReplSession {
     managedFields?: unknown;
   };
   return { ...session, metadata, spec };
+}
+
+function limitsOf(config: Config): GatewayLimits {
+  return {
+    ...GATEWAY_LIMITS,
+    // A run may wait for its sandbox as long as the controller lets it.
+    executeOverhead: (config.CODERUN_PENDING_TIMEOUT_SECONDS + EXECUTE_GRACE_SECONDS) * 1000,
+    requestsPerMinute: config.CODERUN_REQUESTS_PER_MINUTE,
+    namespaceRequestsPerMinute: config.CODERUN_NAMESPACE_REQUESTS_PER_MINUTE,
+  };
+}
+
+const identity = (config: Config, kube: Kube, logger: Logger): Identify =>
+  bearerIdentity({
+    keys: new KeyStore({ kube, clock: systemClock, logger }),
+    reviews: new Reviews({ kube, clock: systemClock, audience: config.CODERUN_TOKEN_AUDIENCE }),
+    clock: systemClock,
+    anonymousNamespace: config.CODERUN_ANONYMOUS_NAMESPACE,
+  });
+
+function warn(config: Config, log: Logger): void {
+  const { CODERUN_ANONYMOUS_NAMESPACE: namespace, CODERUN_TLS_CERT_FILE: certificate } = config;
+  if (namespace) log.warn({ namespace }, 'ANYONE who reaches this gateway may run code, without credentials');
+  if (!certificate) log.warn('The gateway speaks plain HTTP: API keys and tokens are readable on the way to it');
 }

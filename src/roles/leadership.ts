@@ -21,7 +21,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { Controller, type ControllerMetrics, changesOf, type Reconciler, type Source } from '../runtime/controller.ts';
 import { joinKey, keyOf, splitKey } from '../runtime/keys.ts';
 import { WorkQueue } from '../runtime/workqueue.ts';
-import { agentCommand, agentSource } from '../sandbox/agent.ts';
+import { agentCommand, agentSource, agentVersion } from '../sandbox/agent.ts';
 import { Channels } from '../sandbox/channels.ts';
 import { controllerMetrics } from '../telemetry/controller-metrics.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -61,7 +61,9 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
     helloTimeout: () => AbortSignal.timeout(HELLO_TIMEOUT_MILLISECONDS),
   });
   observedGauge(register, 'coderun_sandbox_channels', 'Channels held open to sandboxes.', () => channels.size);
-  const waiting = new WaitingSandboxes(stores, channels, systemClock);
+  const command = agentCommand(agentSource());
+  const version = agentVersion(command);
+  const waiting = new WaitingSandboxes(stores, channels, systemClock, version);
   const admission = new Admission({
     maxStarting: config.CODERUN_MAX_STARTING,
     runs: () => stores.runs.list(),
@@ -91,7 +93,8 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
       imagePullGraceSeconds: config.CODERUN_IMAGE_PULL_GRACE_SECONDS,
       timeoutGraceSeconds: config.CODERUN_TIMEOUT_GRACE_SECONDS,
     },
-    agentCommand: agentCommand(agentSource()),
+    agentCommand: command,
+    agentVersion: version,
     epoch,
     wake: (key) => runs.add(key),
     wakePod: (pod) => wakePod(pod),
@@ -163,6 +166,7 @@ export const leadership = (role: ControllerRole) => async (signal: AbortSignal, 
         changesOf(stores.runs, ({ type, object }) => (type === 'DELETED' ? poolsOf(object) : [])),
         changesOf(stores.sessions, ({ type, object }) => (type === 'DELETED' ? poolsOf(object) : [])),
         changesOf(stores.classes, () => stores.pools.list().map(keyOf)),
+        changesOf(stores.services, () => stores.pools.list().map(keyOf)),
       ],
     }),
     controllerOf(role, metrics('codebatch'), {

@@ -7,16 +7,18 @@ import { Store } from '../runtime/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 /** A store and what is seen of it; `cut` makes small what has ended. */
-export function watchObjects<T extends KubernetesObject>(
+export function watchObjects<T extends KubernetesObject, Index extends string>(
   logger: Logger,
   cut: (object: T) => T,
-): { store: Store<T>; watch: ObjectWatch<T> } {
+  indexes: Record<Index, (object: T) => readonly string[]>,
+): { store: Store<T, Index>; watch: ObjectWatch<T> } {
   type Listener = (object: T | undefined) => void;
   const listeners = new Map<string, Set<Listener>>();
   /** Objects on their way through the store that somebody waits for, as they were before they were cut. */
   const whole = new Map<string, T>();
-  const store = new Store<T>({
+  const store = new Store<T, Index>({
     logger,
+    indexes,
     transform(object) {
       if (listeners.has(keyOf(object))) whole.set(keyOf(object), { ...object });
       return cut(object);

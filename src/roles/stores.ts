@@ -24,6 +24,7 @@ import {
 } from '../controllers/waiting.ts';
 import { isEndedBatch } from '../core/batch.ts';
 import { reasonOf } from '../core/coderun.ts';
+import type { Service } from '../core/package-index.ts';
 import { isEndedSession } from '../core/session-status.ts';
 import { joinKey } from '../runtime/keys.ts';
 import { Store } from '../runtime/store.ts';
@@ -51,6 +52,7 @@ export const createStores = (logger: Logger): Stores => ({
   pools: new Store<SandboxPool>({ logger, transform: withoutManagedFields }),
   classes: new Store<SandboxClass>({ logger }),
   policies: new Store<NetworkPolicy>({ logger, transform: withoutManagedFields }),
+  services: new Store<Service>({ logger, transform: withoutManagedFields }),
 });
 
 const POD_INDEXES = {

@@ -1,5 +1,6 @@
 /** How the agent gets into a sandbox, and how its bridge is reached: in command lines, independently of the image. */
 
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { deflateRawSync } from 'node:zlib';
 
@@ -30,6 +31,10 @@ export const agentCommand = ({ bootstrap, modules }: AgentSource): string[] => [
   bootstrap,
   deflateRawSync(JSON.stringify(modules), { level: 9 }).toString('base64'),
 ];
+
+/** Tells the agents that commands start apart, within the length of a label. */
+export const agentVersion = (command: readonly string[]): string =>
+  createHash('sha256').update(JSON.stringify(command)).digest('hex').slice(0, 10);
 
 /** The agent's source, which lies beside this file and beside the bundle. */
 export function agentSource(): AgentSource {

@@ -41,7 +41,10 @@ export type BridgeCommand =
   | { chunk: { contentBase64: string; last: boolean } }
   /** A file, a link, or a folder with all that is in it. */
   | { removeFile: { path: string } }
-  | { install: { packages: string[]; packageIndexURL: string; timeoutSeconds: number } };
+  /** `allowSourceBuilds` as with `execute` of protocol.ts. */
+  | {
+      install: { packages: string[]; packageIndexURL: string; allowSourceBuilds?: boolean; timeoutSeconds: number };
+    };
 
 export type BridgeRequest = { id: string } & BridgeCommand;
 

@@ -36,6 +36,8 @@ export interface ExecuteCommand {
     files?: { path: string; contentBase64: string }[];
     packages?: string[];
     packageIndexURL?: string;
+    /** Whether packages without a wheel are built, which runs code of theirs; refused where it is left out. */
+    allowSourceBuilds?: boolean;
     artifacts?: string[];
     /** What the program may allocate beside the waiting interpreter, in bytes (RLIMIT_DATA or RLIMIT_AS). */
     memoryBytes: number;
@@ -62,6 +64,8 @@ export interface OpenCommand {
     files?: { path: string; contentBase64: string }[];
     packages?: string[];
     packageIndexURL?: string;
+    /** As with `execute`. */
+    allowSourceBuilds?: boolean;
   };
 }
 

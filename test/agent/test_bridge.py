@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from support import MIB, SessionTest, on_the_host
+from support import MIB, Agent, SessionTest, on_the_host, open_order
 from test_fuzz import any_value
 from test_languages import HAS_PIP, Index
 
@@ -28,6 +28,17 @@ class Requests(SessionTest):
             ({'chunk': {'contentBase64': '', 'last': 1}}, 'chunk.last'),
             ({'install': {'packages': [], 'packageIndexURL': 'http://x', 'timeoutSeconds': 1}}, 'install.packages'),
             ({'install': {'packages': ['--x'], 'packageIndexURL': 'http://x', 'timeoutSeconds': 1}}, 'install.packages[0]'),
+            (
+                {
+                    'install': {
+                        'packages': ['x'],
+                        'packageIndexURL': 'http://x',
+                        'timeoutSeconds': 1,
+                        'allowSourceBuilds': 1,
+                    }
+                },
+                'install.allowSourceBuilds',
+            ),
             ({'nothing': {}}, 'a request must'),
             ({'interrupt': {}, 'restart': {}}, 'a request must'),
             ({}, 'a request must'),
@@ -176,6 +187,18 @@ class Packages(SessionTest):
             self.assertIn(package.partition('=')[0], failed['message'])
             self.assertLessEqual(len(failed['message']), 1024)
         self.assertEqual(self.run_code('1').text, '1')
+
+    def test_a_package_without_a_wheel_is_built_where_that_is_allowed(self):
+        installed = self.install('source', allowSourceBuilds=True)
+        self.assertEqual(installed.done['packages'], [{'name': 'source', 'version': '1.0', 'message': 'installed'}])
+        self.assertEqual(self.run_code('import source; source.version').text, "'1.0'")
+
+    def test_a_session_is_opened_with_packages_built_where_that_is_allowed(self):
+        for allowed, cause in ((True, None), (False, 'PackageInstallFailed')):
+            with Agent() as agent:
+                asked = {'packages': ['source'], 'packageIndexURL': self.index, 'allowSourceBuilds': allowed}
+                agent.send(open_order(**asked))
+                self.assertEqual(agent.event(within=60)['opened']['cause'], cause)
 
     def test_an_installation_has_a_time_and_can_be_interrupted(self):
         with http.server.HTTPServer(('127.0.0.1', 0), Index) as silent:  # accepts, and never answers

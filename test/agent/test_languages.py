@@ -6,6 +6,7 @@ import http.server
 import io
 import shutil
 import subprocess
+import tarfile
 import threading
 import unittest
 import zipfile
@@ -84,12 +85,33 @@ def wheel(name: str, version: str) -> bytes:
     return content.getvalue()
 
 
+def source_distribution(name: str) -> bytes:
+    """A package without a wheel, which builds its own and needs nothing for it."""
+    files = {
+        'pyproject.toml': '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        'PKG-INFO': f'Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n',
+        'backend.py': 'import base64\n'
+        'def build_wheel(folder, *_):\n'
+        f'    wheel = "{name}-1.0-py3-none-any.whl"\n'
+        f'    open(folder + "/" + wheel, "wb").write(base64.b64decode("{encoded(wheel(name, "1.0"))}"))\n'
+        '    return wheel\n',
+    }
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode='w:gz') as archive:
+        for path, text in files.items():
+            member = tarfile.TarInfo(f'{name}-1.0/{path}')
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return content.getvalue()
+
+
 class Index(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         pages = {
             '/simple/tiny/': b'<a href="/tiny-1.0-py3-none-any.whl">tiny-1.0-py3-none-any.whl</a>',
             '/tiny-1.0-py3-none-any.whl': wheel('tiny', '1.0'),
             '/simple/source/': b'<a href="/source-1.0.tar.gz">source-1.0.tar.gz</a>',
+            '/source-1.0.tar.gz': source_distribution('source'),
         }
         page = pages.get(self.path)
         self.send_response(200 if page else 404)
@@ -131,6 +153,13 @@ class Packages(AgentTest):
             run = self.run_code('print("ran")', packages=[package], packageIndexURL=self.index, timeoutSeconds=60)
             self.assertEqual((run.exit['cause'], run.stdout, run.exit['exitCode']), ('PackageInstallFailed', '', 1))
             self.assertIn(package, run.stderr)
+
+    def test_a_package_without_a_wheel_is_built_where_that_is_allowed(self):
+        asked = {'packages': ['source'], 'packageIndexURL': self.index, 'timeoutSeconds': 60}
+        run = self.run_code('import source; print(source.version)', **asked, allowSourceBuilds=True)
+        self.assertEqual((run.stdout, run.stderr), ('1.0\n', ''))
+        run = self.run_code('print("ran")', **asked, allowSourceBuilds=False)
+        self.assertEqual((run.exit['cause'], run.stdout), ('PackageInstallFailed', ''))
 
     def test_the_clock_counts_the_installation(self):
         with http.server.HTTPServer(('127.0.0.1', 0), Index) as silent:  # accepts, and never answers

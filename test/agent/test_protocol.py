@@ -189,6 +189,7 @@ class Fields(unittest.TestCase):
             ({'packages': ['humanize']}, 'execute.packageIndexURL is required'),
             ({'packages': ['humanize'], 'packageIndexURL': 'file:///x'}, 'execute.packageIndexURL'),
             ({'packageIndexURL': 'https://x y'}, 'execute.packageIndexURL'),
+            ({'allowSourceBuilds': 'yes'}, 'execute.allowSourceBuilds'),
             ({'artifacts': ['']}, 'execute.artifacts[0]'),
             ({'shell': True}, "execute has no field 'shell'"),
         ]

@@ -15,7 +15,7 @@ import { quickstart } from './quickstart.ts';
 import { statusOf } from './status.ts';
 import { up } from './up.ts';
 
-const USAGE = `npm run quickstart [-- --context NAME [--operator-image REF --sandbox-image REF]]
+const USAGE = `npm run quickstart [-- --context NAME [--operator-image REF --sandbox-image REF --package-index-image REF]]
     From nothing to code that has run in a sandbox: the cluster, the operator and the gateway in it, an example.
     --context installs into an existing cluster of your kubeconfig instead.
 
@@ -25,7 +25,7 @@ npm run cluster -- COMMAND
     status              what is up; exit code 1 where something isn't
     env                 lines for eval: KUBECONFIG, PATH with kubectl, CODERUN_URL
     load IMAGE...       bring images of the engine, or archives of docker save, into the nodes
-    logs NAME [-f]      what a part says: controller, gateway, engine, kubelet, kube-apiserver, ...
+    logs NAME [-f]      what a part says: controller, gateway, package-index, engine, kubelet, kube-apiserver, ...
 `;
 
 export interface Invocation {
@@ -36,6 +36,7 @@ export interface Invocation {
   readonly contextName: string | undefined;
   readonly operatorImage: string | undefined;
   readonly sandboxImage: string | undefined;
+  readonly packageIndexImage: string | undefined;
 }
 
 /** `argv` starts with `cluster` or `quickstart`. Throws `ClusterError` for what makes no sense. */
@@ -46,6 +47,7 @@ export function parse(argv: readonly string[]): Invocation {
     context: { type: 'string' },
     'operator-image': { type: 'string' },
     'sandbox-image': { type: 'string' },
+    'package-index-image': { type: 'string' },
   } as const;
   try {
     const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true });
@@ -59,6 +61,7 @@ export function parse(argv: readonly string[]): Invocation {
       contextName: values.context,
       operatorImage: values['operator-image'],
       sandboxImage: values['sandbox-image'],
+      packageIndexImage: values['package-index-image'],
     };
   } catch (error) {
     if (error instanceof ClusterError) throw error;
@@ -92,7 +95,7 @@ const COMMANDS: Readonly<Record<string, (context: Context, invocation: Invocatio
   },
   async status(context) {
     const lines = await statusOf(context);
-    const text = lines.map(({ part, ok, text }) => `${ok ? 'ok ' : 'NO '} ${part.padEnd(11)}${text}\n`).join('');
+    const text = lines.map(({ part, ok, text }) => `${ok ? 'ok ' : 'NO '} ${part.padEnd(15)}${text}\n`).join('');
     return { text, exitCode: lines.every(({ ok }) => ok) ? 0 : 1 };
   },
   env: async (context) => well(exportLines(context)),
@@ -108,11 +111,11 @@ const COMMANDS: Readonly<Record<string, (context: Context, invocation: Invocatio
     text: '',
     exitCode: await showLogs(context, operands[0] ?? '', follow),
   }),
-  async quickstart(context, { contextName, operatorImage, sandboxImage }) {
+  async quickstart(context, { contextName, operatorImage, sandboxImage, packageIndexImage }) {
     const work = () =>
       contextName === undefined
         ? quickstart(context)
-        : quickstartElsewhere(context, { contextName, operatorImage, sandboxImage });
+        : quickstartElsewhere(context, { contextName, operatorImage, sandboxImage, packageIndexImage });
     return well(`${await withLock(context, work)}\n`);
   },
 };

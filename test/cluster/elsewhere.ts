@@ -11,14 +11,7 @@ import { ClusterError } from './errors.ts';
 import { gatewayStage, helloStage } from './example.ts';
 import { goStep } from './go-build.ts';
 import { KIND } from './go-modules.ts';
-import {
-  imageSteps,
-  OPERATOR_IMAGE,
-  operatorImageStage,
-  SANDBOX_IMAGE,
-  type Situation,
-  sandboxImageStage,
-} from './images.ts';
+import { IMAGES, imageStages, imageSteps, type Situation } from './images.ts';
 import { installStages, SYSTEM_NAMESPACE, targetOf } from './install.ts';
 import { clusterFlags, type Kubectl } from './kubectl.ts';
 import { loadStage } from './load.ts';
@@ -33,6 +26,7 @@ export interface ElsewhereOptions {
   /** Images that the cluster can pull; without them, ours are built and loaded into a kind cluster of this machine. */
   readonly operatorImage?: string | undefined;
   readonly sandboxImage?: string | undefined;
+  readonly packageIndexImage?: string | undefined;
 }
 
 /** Resolves with what to show in the end. */
@@ -76,17 +70,22 @@ interface ImagePlan {
   images(): Promise<InstalledImages>;
 }
 
-function givenImages({ operatorImage, sandboxImage }: ElsewhereOptions): ImagePlan | undefined {
-  if (operatorImage === undefined && sandboxImage === undefined) return undefined;
-  if (operatorImage === undefined || sandboxImage === undefined) {
-    throw new ClusterError(
-      'Only one of the two images is named.',
-      'Give both: --operator-image REF --sandbox-image REF',
-    );
+const IMAGE_OPTIONS = '--operator-image REF --sandbox-image REF --package-index-image REF';
+
+function givenImages({ operatorImage, sandboxImage, packageIndexImage }: ElsewhereOptions): ImagePlan | undefined {
+  const given = [operatorImage, sandboxImage, packageIndexImage].filter((image) => image !== undefined);
+  if (given.length === 0) return undefined;
+  if (operatorImage === undefined || sandboxImage === undefined || packageIndexImage === undefined) {
+    throw new ClusterError(`Only ${given.length} of the three images are named.`, `Give all: ${IMAGE_OPTIONS}`);
   }
+  const installed = (reference: string) => ({ reference, revision: reference });
   return {
     stages: [],
-    images: async () => ({ operator: operatorImage, sandbox: sandboxImage, revision: operatorImage }),
+    images: async () => ({
+      operator: installed(operatorImage),
+      sandbox: installed(sandboxImage),
+      packageIndex: installed(packageIndexImage),
+    }),
   };
 }
 
@@ -97,7 +96,7 @@ async function localImages(context: Context, contextName: string): Promise<Image
   if (engine === undefined || cluster === undefined) {
     throw new ClusterError(
       `Images can be loaded only into a kind cluster of this machine's Docker, and ${contextName} is none.`,
-      `Build and push the images of deploy/images, then add: --operator-image REF --sandbox-image REF`,
+      `Build and push the images of deploy/images, then add: ${IMAGE_OPTIONS}`,
     );
   }
   const published = await canPull(context, engine, PUBLISHED_PYTHON, join(context.paths.logs, 'pull.log'));
@@ -112,9 +111,8 @@ async function localImages(context: Context, contextName: string): Promise<Image
       run: (detail) => ensurePrograms(context, programs, detail),
     },
     ...[...kind, ...bases].map((step) => asStage(context, step)),
-    sandboxImageStage(context, situation),
-    operatorImageStage(context, situation),
-    loadStage(context, () => engine, cluster, [SANDBOX_IMAGE, OPERATOR_IMAGE]),
+    ...imageStages(context, situation),
+    loadStage(context, () => engine, cluster, IMAGES),
   ];
   return { stages, images: () => ourImages(context, situation()) };
 }

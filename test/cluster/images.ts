@@ -1,4 +1,4 @@
-/** Our own two images: built only when what they are made from has changed. */
+/** Our own images: built only when what they are made from has changed. */
 
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, rm } from 'node:fs/promises';
@@ -12,10 +12,12 @@ import type { Engine } from './engine.ts';
 import type { CommandOptions } from './run-command.ts';
 import type { Stage } from './stages.ts';
 import * as versions from './versions.ts';
-import { wheelsStep } from './wheels.ts';
+import { packageIndexWheelsStep, sandboxWheelsStep } from './wheels.ts';
 
 export const SANDBOX_IMAGE = 'coderun/sandbox:dev';
 export const OPERATOR_IMAGE = 'coderun/operator:dev';
+export const PACKAGE_INDEX_IMAGE = 'coderun/package-index:dev';
+export const IMAGES = [SANDBOX_IMAGE, OPERATOR_IMAGE, PACKAGE_INDEX_IMAGE];
 
 /** On our images: the hash of what they were made from. */
 const LABEL = 'coderun.dev/made-from';
@@ -26,20 +28,35 @@ export interface Situation {
   readonly published: boolean;
 }
 
+/** Builds what has changed. */
+export const imageStages = (context: Context, situation: () => Situation): Stage[] => [
+  sandboxImageStage(context, situation),
+  operatorImageStage(context, situation),
+  packageIndexImageStage(context, situation),
+];
+
 /** The steps that have to be made before the images, where no registry answers. */
 export const imageSteps = (context: Context): CachedStep[] => [
-  wheelsStep(context),
+  sandboxWheelsStep(context),
+  packageIndexWheelsStep(context),
   pythonBaseStep(context),
   nodejsBaseStep(context),
 ];
 
-export function sandboxImageStage(context: Context, situation: () => Situation): Stage {
-  const recipe = join(context.paths.repository, 'deploy/images/sandbox');
+const sandboxImageStage = (context: Context, situation: () => Situation): Stage =>
+  pythonImageStage(context, situation, SANDBOX_IMAGE, sandboxWheelsStep(context));
+
+const packageIndexImageStage = (context: Context, situation: () => Situation): Stage =>
+  pythonImageStage(context, situation, PACKAGE_INDEX_IMAGE, packageIndexWheelsStep(context));
+
+/** An image of Python packages: those of `wheels`, or of the public index where a registry answers. */
+function pythonImageStage(context: Context, situation: () => Situation, reference: string, wheels: CachedStep): Stage {
+  const recipe = join(context.paths.repository, 'deploy/images', nameOf(reference));
   const parts = async () => {
     if (situation().published) return [versions.PUBLISHED_PYTHON];
-    return [await hashOfStep(pythonBaseStep(context)), await hashOfStep(wheelsStep(context))];
+    return [await hashOfStep(pythonBaseStep(context)), await hashOfStep(wheels)];
   };
-  return imageStage(context, situation, SANDBOX_IMAGE, {
+  return imageStage(context, situation, reference, {
     inputs: async () => [await hashOfFiles(recipe), ...(await parts())],
     base: async (log) =>
       situation().published
@@ -48,15 +65,15 @@ export function sandboxImageStage(context: Context, situation: () => Situation):
     async fill(folder) {
       await cp(recipe, folder, { recursive: true });
       if (situation().published) return;
-      const wheels = resultOf(context, wheelsStep(context));
-      for (const name of await readdir(wheels)) {
-        if (name.endsWith('.whl')) await cp(join(wheels, name), join(folder, 'wheels', name));
+      const made = resultOf(context, wheels);
+      for (const name of await readdir(made)) {
+        if (name.endsWith('.whl')) await cp(join(made, name), join(folder, 'wheels', name));
       }
     },
   });
 }
 
-export function operatorImageStage(context: Context, situation: () => Situation): Stage {
+function operatorImageStage(context: Context, situation: () => Situation): Stage {
   const { repository } = context.paths;
   const recipe = join(repository, 'deploy/images/operator/Dockerfile');
   return imageStage(context, situation, OPERATOR_IMAGE, {
@@ -76,6 +93,8 @@ export function operatorImageStage(context: Context, situation: () => Situation)
   });
 }
 
+const nameOf = (reference: string): string => reference.replace(/^.*\/|:.*$/g, '');
+
 interface ImageRecipe {
   inputs(): Promise<string[]>;
   base(log: string): Promise<string>;
@@ -84,7 +103,7 @@ interface ImageRecipe {
 }
 
 function imageStage(context: Context, situation: () => Situation, reference: string, recipe: ImageRecipe): Stage {
-  const name = reference.replace(/^.*\/|:.*$/g, '');
+  const name = nameOf(reference);
   let hash: Promise<string> | undefined;
   const madeFrom = (): Promise<string> => {
     hash ??= recipe.inputs().then((inputs) => createHash('sha256').update(JSON.stringify(inputs)).digest('hex'));

@@ -1,4 +1,4 @@
-/** Installs the operator and the gateway, as pods, and waits until they are ready. */
+/** Installs the operator, the gateway and the package index, as pods, and waits until they are ready. */
 
 import { join } from 'node:path';
 import type { Context } from './context.ts';
@@ -7,12 +7,12 @@ import { type InstalledImages, withImages } from './manifests.ts';
 import type { Stage } from './stages.ts';
 
 export const SYSTEM_NAMESPACE = 'coderun-system';
-export const DEPLOYMENTS = ['controller', 'gateway'];
+export const DEPLOYMENTS = ['controller', 'gateway', 'package-index'];
 
 /** The cluster that is installed into. */
 export interface Target {
   readonly kubectl: Kubectl;
-  /** The command that shows the log of the controller or the gateway. */
+  /** The command that shows the log of a deployment. */
   logsOf(deployment: string): string;
 }
 
@@ -28,7 +28,7 @@ export const targetOf = (context: Context, contextName?: string): Target => ({
 export function installStages(context: Context, target: Target, images: () => Promise<InstalledImages>): Stage[] {
   const log = join(context.paths.logs, 'install.log');
   const apply: Stage = {
-    title: 'Install the operator and the gateway',
+    title: 'Install the operator, the gateway and the package index',
     remedy: 'The manifests are in deploy/overlays/kind; the log holds what the API server said to them.',
     run: async () => applyManifests(context, target.kubectl, await images(), log),
   };

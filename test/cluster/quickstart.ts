@@ -3,11 +3,11 @@
 import { type Context, gatewayUrl } from './context.ts';
 import { imageId } from './docker.ts';
 import { gatewayStage, helloStage } from './example.ts';
-import { OPERATOR_IMAGE, operatorImageStage, SANDBOX_IMAGE, type Situation, sandboxImageStage } from './images.ts';
+import { IMAGES, imageStages, OPERATOR_IMAGE, PACKAGE_INDEX_IMAGE, SANDBOX_IMAGE, type Situation } from './images.ts';
 import { installStages, targetOf } from './install.ts';
 import { CLUSTER_NAME } from './kind.ts';
 import { loadStage } from './load.ts';
-import type { InstalledImages } from './manifests.ts';
+import type { InstalledImage, InstalledImages } from './manifests.ts';
 import type { Stage } from './stages.ts';
 import { up } from './up.ts';
 
@@ -17,20 +17,25 @@ export function installAll(context: Context, nodes?: number, last: readonly Stag
     nodes,
     images: true,
     after: (situation) => [
-      sandboxImageStage(context, situation),
-      operatorImageStage(context, situation),
-      loadStage(context, () => situation().engine, CLUSTER_NAME, [SANDBOX_IMAGE, OPERATOR_IMAGE]),
+      ...imageStages(context, situation),
+      loadStage(context, () => situation().engine, CLUSTER_NAME, IMAGES),
       ...installStages(context, targetOf(context), () => ourImages(context, situation())),
       ...last,
     ],
   });
 }
 
-export const ourImages = async (context: Context, { engine }: Situation): Promise<InstalledImages> => ({
-  operator: OPERATOR_IMAGE,
-  sandbox: SANDBOX_IMAGE,
-  revision: (await imageId(context, engine, OPERATOR_IMAGE)) ?? '',
-});
+export async function ourImages(context: Context, { engine }: Situation): Promise<InstalledImages> {
+  const installed = async (reference: string): Promise<InstalledImage> => ({
+    reference,
+    revision: (await imageId(context, engine, reference)) ?? '',
+  });
+  return {
+    operator: await installed(OPERATOR_IMAGE),
+    sandbox: await installed(SANDBOX_IMAGE),
+    packageIndex: await installed(PACKAGE_INDEX_IMAGE),
+  };
+}
 
 /** Resolves with what to show in the end. */
 export async function quickstart(context: Context): Promise<string> {

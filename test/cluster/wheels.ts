@@ -1,4 +1,4 @@
-/** The Python packages of the sandbox image, brought by pip on this machine: the private engine reaches no index. */
+/** The Python packages of our images, brought by pip on this machine: the private engine reaches no index. */
 
 import { join } from 'node:path';
 import type { CachedStep, StepTools } from './cached-step.ts';
@@ -6,22 +6,33 @@ import type { Context } from './context.ts';
 import { installPackages } from './packages.ts';
 import * as versions from './versions.ts';
 
-/** In the folder of the step: the wheels of deploy/images/sandbox/requirements.txt. */
-export function wheelsStep(context: Context): CachedStep {
-  const requirements = join(context.paths.repository, 'deploy/images/sandbox/requirements.txt');
+/** In the folder of each of these steps: the wheels that the files in the image's folder name. */
+export const sandboxWheelsStep = (context: Context): CachedStep =>
+  wheelsStep(context, 'wheels', 'sandbox', ['requirements.txt']);
+
+export const packageIndexWheelsStep = (context: Context): CachedStep =>
+  wheelsStep(context, 'package-index-wheels', 'package-index', ['server.txt', 'packages.txt']);
+
+function wheelsStep(context: Context, name: string, image: string, names: readonly string[]): CachedStep {
+  const requirements = names.map((file) => join(context.paths.repository, 'deploy/images', image, file));
   return {
-    name: 'wheels',
-    title: "Download the sandbox's Python packages",
+    name,
+    title: `Download the Python packages of the image ${image}`,
     remedy:
       'They come from the Python package index, by pip: check that it is reached, then run the same command again.',
     inputs: [versions.IMAGE_PYTHON, process.arch],
-    files: [requirements],
+    files: requirements,
     needs: [],
     make: (target, tools) => downloadWheels(context, requirements, target, tools),
   };
 }
 
-async function downloadWheels(context: Context, requirements: string, target: string, tools: StepTools): Promise<void> {
+async function downloadWheels(
+  context: Context,
+  requirements: readonly string[],
+  target: string,
+  tools: StepTools,
+): Promise<void> {
   const pip = (args: string[]) =>
     context.run('python3', ['-m', 'pip', ...args], { log: tools.log, onLine: tools.detail });
   await pip(['--version']).catch(() => installPackages(context, ['python3-pip'], tools.detail));
@@ -31,5 +42,6 @@ async function downloadWheels(context: Context, requirements: string, target: st
     version === '2014' ? `manylinux2014_${machine}` : `manylinux_${version}_${machine}`,
   ]);
   const python = ['--only-binary=:all:', '--implementation', 'cp', '--python-version', versions.IMAGE_PYTHON, ...glibc];
-  await pip(['download', '--no-deps', '--require-hashes', ...python, '--dest', target, '--requirement', requirements]);
+  const what = requirements.flatMap((file) => ['--requirement', file]);
+  await pip(['download', '--no-deps', '--require-hashes', ...python, '--dest', target, ...what]);
 }

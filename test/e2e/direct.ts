@@ -30,6 +30,7 @@ export async function directPod(namespace: string, code: string, env: Record<str
     labels: {},
     sandboxClass,
     resources: { cpu: 1, memory: 512 * 2 ** 20 },
+    hostAliases: [],
     agentCommand: ['python3', '-I', '-c', code],
     deadlineSeconds: 120,
   });

@@ -5,7 +5,7 @@ import { type CodeBatch, CodeBatchSpec, type CodeBatchSpecInput } from '../../sr
 import type { CodeRun, CodeRunSpecInput, CodeRunStatus } from '../../src/api/coderun.ts';
 import { CodeRunSpec } from '../../src/api/coderun.ts';
 import { readyCondition, succeededCondition } from '../../src/api/conditions.ts';
-import { API_VERSION, LABEL_CLASS_GENERATION, LABEL_POOL } from '../../src/api/group.ts';
+import { API_VERSION, LABEL_AGENT, LABEL_CLASS_GENERATION, LABEL_POOL } from '../../src/api/group.ts';
 import { podName } from '../../src/api/names.ts';
 import type { Pod } from '../../src/api/object.ts';
 import type { Reason } from '../../src/api/reasons.ts';
@@ -29,6 +29,7 @@ export const T0 = new Date('2026-01-01T00:00:00.000Z');
 export const later = (seconds: number): Date => new Date(T0.getTime() + seconds * 1000);
 
 export const RUN_UID = '11111111-1111-4111-8111-111111111111';
+export const AGENT_VERSION = '0123456789';
 export const POD_UID = '22222222-2222-4222-8222-222222222222';
 
 export function aRun(spec: Partial<CodeRunSpecInput> = {}, more: Partial<CodeRun> = {}): CodeRun {
@@ -176,6 +177,8 @@ export const aWorld = (more: Partial<World> = {}): World => ({
   home: undefined,
   firstSeen: T0,
   agentCommand: ['python3', 'agent'],
+  agentVersion: AGENT_VERSION,
+  hostAliases: [],
   epoch: 7,
   settings: { pendingTimeoutSeconds: 300, imagePullGraceSeconds: 60, timeoutGraceSeconds: 5 },
   ...more,
@@ -246,6 +249,8 @@ export const aSessionWorld = (more: Partial<SessionWorld> = {}): SessionWorld =>
   refreshedAt: undefined,
   firstSeen: T0,
   agentCommand: ['python3', 'agent'],
+  agentVersion: AGENT_VERSION,
+  hostAliases: [],
   epoch: 7,
   settings: { pendingTimeoutSeconds: 300, imagePullGraceSeconds: 60, timeoutGraceSeconds: 5 },
   ...more,
@@ -287,7 +292,7 @@ export const aPooledPod = (name: string, status: V1PodStatus = running, metadata
   aPod(status, {
     name,
     uid: `uid-of-${name}`,
-    labels: { [LABEL_POOL]: 'warm', [LABEL_CLASS_GENERATION]: '1' },
+    labels: { [LABEL_POOL]: 'warm', [LABEL_CLASS_GENERATION]: '1', [LABEL_AGENT]: AGENT_VERSION },
     ownerReferences: [],
     ...metadata,
   });

@@ -27,6 +27,7 @@ export class FakeKube implements Kube {
   readonly #listeners = new Set<() => void>();
   readonly #faults = new Map<keyof Kube, Error[]>();
   readonly #logs = new Map<string, FakeLog>();
+  readonly #answers = new Map<string, (question: object) => object>();
   readonly #now: () => Date;
   #version = 0;
   #uid = 0;
@@ -40,6 +41,11 @@ export class FakeKube implements Kube {
   /** The next call of `method` fails with `error`, before it does anything. */
   fail(method: keyof Kube, error: Error): void {
     this.#faults.set(method, [...(this.#faults.get(method) ?? []), error]);
+  }
+
+  /** Creating an object of this kind stores nothing: it is answered by `answer`. */
+  answer(kind: string, answer: (question: object) => object): void {
+    this.#answers.set(kind, answer);
   }
 
   setLog(namespace: string, pod: string, log: FakeLog): void {
@@ -98,6 +104,8 @@ export class FakeKube implements Kube {
 
   async create<T extends object>(type: ResourceType, object: NewObject): Promise<T> {
     this.#fault('create');
+    const answer = this.#answers.get(type.kind);
+    if (answer) return structuredClone(answer(structuredClone(object))) as T;
     const name = object.metadata.name ?? `${object.metadata.generateName}${this.#uid}`;
     if (this.#objects.has(keyOf(type, object.metadata.namespace, name)))
       throw new KubeError(409, 'AlreadyExists', `${type.plural} "${name}" already exists`);

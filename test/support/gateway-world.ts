@@ -7,18 +7,24 @@ import { succeededCondition } from '../../src/api/conditions.ts';
 import { CODE_BATCHES, CODE_RUNS, REPL_SESSIONS, type ResourceType } from '../../src/api/group.ts';
 import type { Reason } from '../../src/api/reasons.ts';
 import type { ReplSession } from '../../src/api/replsession.ts';
+import { Admission } from '../../src/gateway/admission.ts';
+import { bearerIdentity } from '../../src/gateway/auth/bearer.ts';
+import { KeyStore } from '../../src/gateway/auth/key-store.ts';
+import { Reviews } from '../../src/gateway/auth/reviews.ts';
 import {
+  type Certificate,
   type FinishedRequest,
   GATEWAY_LIMITS,
   type GatewayConfig,
   type GatewayLimits,
   type ObjectWatch,
 } from '../../src/gateway/deps.ts';
-import { anonymousOnly, type Identify } from '../../src/gateway/plugins/identify.ts';
+import type { Identify } from '../../src/gateway/plugins/identify.ts';
 import type { ProblemBody } from '../../src/gateway/problem.ts';
 import { isEnded } from '../../src/gateway/run-view.ts';
 import { buildGateway } from '../../src/gateway/server.ts';
 import { SessionBridges } from '../../src/gateway/session-bridges.ts';
+import { BATCH_CENSUS, censusOf, RUN_CENSUS } from '../../src/roles/census.ts';
 import { FakeClock, settle } from './clock.ts';
 import { FakeKube } from './fake-kube.ts';
 
@@ -56,6 +62,13 @@ class FakeWatch<T extends Watched> implements ObjectWatch<T> {
     return { [Symbol.dispose]: () => listeners.delete(listener) };
   }
 
+  /** As the store of the role finds objects. */
+  by(indexes: Record<string, (object: T) => string[]>): { by: (index: string, value: string) => T[] } {
+    return {
+      by: (index, value) => [...this.#objects.values()].filter((object) => indexes[index]?.(object).includes(value)),
+    };
+  }
+
   look(): void {
     const before = this.#objects;
     const objects = this.#kube.all<T>(this.#type);
@@ -81,10 +94,17 @@ export class FakeRunWatch extends FakeWatch<CodeRun> {
 export interface WorldOptions {
   limits?: Partial<GatewayLimits>;
   config?: Partial<Omit<GatewayConfig, 'limits'>>;
+  /** Instead of API keys and tokens that `kube` knows. */
   identify?: Identify;
+  /** If left out, callers may be anonymous. */
+  bearer?: { anonymousNamespace?: string; audience?: string };
+  queuedRuns?: number;
+  lag?: () => number;
+  certificate?: Certificate;
 }
 
-export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: WorldOptions = {}) {
+export function aWorld(options: WorldOptions = {}) {
+  const { limits, config, queuedRuns = 1000, certificate, lag } = options;
   const clock = new FakeClock();
   const kube = new FakeKube(() => clock.now());
   const runs = new FakeRunWatch(kube);
@@ -106,7 +126,14 @@ export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: 
     sessions,
     bridges,
     clock,
-    identify,
+    identify: identityOf(options, kube, clock, aLogger(logged)),
+    admission: new Admission({
+      census: censusOf(runs.by(RUN_CENSUS), batches.by(BATCH_CENSUS)),
+      clock,
+      queuedRuns,
+    }),
+    certificate,
+    lag,
     random: (count) => Uint8Array.from({ length: count }, () => random++ % 256),
     config: {
       sandboxContainer: 'sandbox',
@@ -122,6 +149,13 @@ export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: 
   return { app, clock, kube, runs, batches, sessions, bridges, logged, finished, held, ...words(app, kube) };
 }
 
+function identityOf({ identify, bearer }: WorldOptions, kube: FakeKube, clock: FakeClock, logger: FastifyBaseLogger) {
+  if (identify) return identify;
+  const { anonymousNamespace, audience } = bearer ?? { anonymousNamespace: NAMESPACE };
+  const keys = new KeyStore({ kube, clock, logger });
+  return bearerIdentity({ keys, reviews: new Reviews({ kube, clock, audience }), clock, anonymousNamespace });
+}
+
 function words(app: FastifyInstance, kube: FakeKube) {
   const allRuns = () => kube.all<CodeRun>(CODE_RUNS);
   const setStatus = async (reason: Reason, status: CodeRunStatus = {}, name?: string): Promise<CodeRun> => {
@@ -134,10 +168,10 @@ function words(app: FastifyInstance, kube: FakeKube) {
     allRuns,
     setStatus,
     send: (request: InjectOptions) => app.inject(request),
-    get: (url: string) => app.inject({ method: 'GET', url }),
+    get: (url: string, headers: Record<string, string> = {}) => app.inject({ method: 'GET', url, headers }),
     post: (url: string, payload: object | string, headers: Record<string, string> = {}) =>
       app.inject({ method: 'POST', url, payload, headers: { 'content-type': 'application/json', ...headers } }),
-    delete: (url: string) => app.inject({ method: 'DELETE', url }),
+    delete: (url: string, headers: Record<string, string> = {}) => app.inject({ method: 'DELETE', url, headers }),
     /** Lets requests go on until `condition` holds. */
     until: async (condition: () => boolean): Promise<void> => {
       for (let turn = 0; turn < 1000; turn++) {

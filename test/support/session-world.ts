@@ -23,7 +23,7 @@ import { NETWORK_POLICIES, PODS } from '../../src/kube/resources.ts';
 import { createStores } from '../../src/roles/stores.ts';
 import { keyOf } from '../../src/runtime/keys.ts';
 import { Channels } from '../../src/sandbox/channels.ts';
-import { aClass, aPod, aPooledPod, terminated } from './builders.ts';
+import { AGENT_VERSION, aClass, aPod, aPooledPod, terminated } from './builders.ts';
 import { FakeClock, settle } from './clock.ts';
 import { FakeAgent } from './fake-agent.ts';
 import { FakeKube } from './fake-kube.ts';
@@ -193,7 +193,7 @@ class Leader {
       now: () => clock.now(),
       helloTimeout: () => new AbortController().signal,
     });
-    this.#waiting = new WaitingSandboxes(stores, this.channels, clock);
+    this.#waiting = new WaitingSandboxes(stores, this.channels, clock, AGENT_VERSION);
     const admission = new Admission({
       maxStarting: 16,
       runs: () => stores.runs.list(),
@@ -218,6 +218,7 @@ class Leader {
       log: pino({ level: 'silent' }),
       settings: SETTINGS,
       agentCommand: ['agent'],
+      agentVersion: AGENT_VERSION,
       epoch,
       wake: wakeRun,
       wakePod: (pod) => this.#wakePod(pod),

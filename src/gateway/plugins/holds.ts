@@ -9,33 +9,56 @@ const RETRY_SECONDS = 2;
 const clientLeft = (): Problem => new Problem('ClientClosedRequest', 'The client left.');
 
 export class Holds {
-  readonly #limit: number;
+  readonly #limits: Pick<GatewayLimits, 'heldRequests' | 'heldRequestsPerCaller'>;
   readonly #metrics: GatewayMetrics | undefined;
   readonly #held = new Set<AbortController>();
+  readonly #callers = new Map<string, number>();
 
-  constructor(limit: number, metrics: GatewayMetrics | undefined) {
-    this.#limit = limit;
+  constructor(
+    limits: Pick<GatewayLimits, 'heldRequests' | 'heldRequestsPerCaller'>,
+    metrics: GatewayMetrics | undefined,
+  ) {
+    this.#limits = limits;
     this.#metrics = metrics;
   }
 
   /** Holds the request of `reply` until that is sent; its signal aborts with a `Problem`. Throws where too many are held. */
   take(reply: FastifyReply): AbortController {
     if (reply.raw.destroyed) throw clientLeft();
-    if (this.#held.size >= this.#limit) {
-      const detail = 'Too many requests wait for runs already; try again in a moment.';
-      throw new Problem('TooManyWaiting', detail, { retryAfterSeconds: RETRY_SECONDS });
-    }
+    const { name } = reply.request.caller;
+    this.#checkRoom(name);
     const hold = new AbortController();
     this.#held.add(hold);
+    this.#count(name, 1);
     this.#metrics?.heldRequests(this.#held.size);
     // Nothing moves on this connection while the run goes on.
     reply.raw.setTimeout(0, () => undefined);
     reply.raw.once('close', () => {
       this.#held.delete(hold);
+      this.#count(name, -1);
       this.#metrics?.heldRequests(this.#held.size);
       hold.abort(clientLeft());
     });
     return hold;
+  }
+
+  #checkRoom(caller: string): void {
+    const { heldRequests, heldRequestsPerCaller } = this.#limits;
+    const retry = { retryAfterSeconds: RETRY_SECONDS };
+    if (this.#held.size >= heldRequests)
+      throw new Problem('TooManyWaiting', 'Too many requests wait for runs already; try again in a moment.', retry);
+    if ((this.#callers.get(caller) ?? 0) >= heldRequestsPerCaller)
+      throw new Problem(
+        'TooManyHeld',
+        'Too many requests of yours wait for runs; try again when some are done.',
+        retry,
+      );
+  }
+
+  #count(caller: string, change: 1 | -1): void {
+    const count = (this.#callers.get(caller) ?? 0) + change;
+    if (count > 0) this.#callers.set(caller, count);
+    else this.#callers.delete(caller);
   }
 
   releaseAll(): void {

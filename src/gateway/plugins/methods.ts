@@ -18,6 +18,7 @@ export function watchMethods(app: FastifyInstance): (app: FastifyInstance) => vo
         url,
         method: scope.supportedMethods.filter((method) => !allowed.has(method)),
         schema: { hide: true },
+        config: { public: true },
         onRequest: async () => {
           throw new Problem('MethodNotAllowed', `This path takes ${allow}.`, { headers: { allow } });
         },

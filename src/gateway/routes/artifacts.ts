@@ -35,6 +35,7 @@ export function artifactRoutes(root: FastifyInstance, deps: GatewayDeps, holds: 
           ...PROBLEMS,
         },
       },
+      config: { problems: ['ArtifactNotFound', 'ArtifactGone'] },
     },
     async ({ params, caller }, reply) => download(caller, params.name, params.path, reply),
   );

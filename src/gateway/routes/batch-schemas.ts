@@ -35,7 +35,10 @@ export const CreateBatch = z
       )
       .describe(`The programs, 1 to ${MAX_ITEMS}. Fields given here take the place of those of the template.`),
   })
-  .meta({ id: 'CreateBatch' });
+  .meta({
+    id: 'CreateBatch',
+    examples: [{ items: [{ name: 'first', code: 'print(1)' }, { code: 'print(2)' }], parallelism: 2 }],
+  });
 
 const named = (items: readonly Item[]): CodeBatchItem[] =>
   items.map((item, index) => ({ ...item, name: item.name ?? `item-${index}` }));

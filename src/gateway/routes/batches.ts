@@ -4,17 +4,27 @@ import type { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { CodeBatch } from '../../api/codebatch.ts';
+import type { CodeBatch, CodeBatchSpec } from '../../api/codebatch.ts';
+import { allowedClass } from '../auth/classes.ts';
 import { batchResults } from '../batch-results.ts';
 import { awaitBatch, cancelBatch, createBatch, findBatch } from '../batch-store.ts';
 import { BatchResult, BatchView, batchView } from '../batch-view.ts';
 import type { GatewayDeps } from '../deps.ts';
+import { IdempotencyHeaders, namingOf } from '../idempotency.ts';
 import type { Holds } from '../plugins/holds.ts';
+import type { Caller } from '../plugins/identify.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
 import { isEnded } from '../run-view.ts';
 import { sendHeadersAtOnce, streamOf } from '../stream.ts';
 import { BatchPath, batchSpec, CreateBatch } from './batch-schemas.ts';
 import { WaitQuery } from './schemas.ts';
+
+function allowedSpec(caller: Caller, spec: CodeBatchSpec): CodeBatchSpec {
+  const className = allowedClass(caller, spec.template.className, 'template.className');
+  for (const [index, item] of spec.items.entries())
+    if (item.className !== undefined) allowedClass(caller, item.className, `items.${index}.className`);
+  return { ...spec, template: { ...spec.template, ...(className !== undefined && { className }) } };
+}
 
 export function batchRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
   const app = root.withTypeProvider<ZodTypeProvider>();
@@ -26,14 +36,17 @@ export function batchRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Hol
         operationId: 'createBatch',
         summary: 'Run many programs',
         description: 'Makes a run of each item, so many at a time. With wait, the answer is held until all have ended.',
+        headers: IdempotencyHeaders,
         body: CreateBatch,
         querystring: WaitQuery,
         response: { 201: BatchView, ...PROBLEMS },
       },
     },
-    async ({ body: { name, ...fields }, query, caller }, reply) => {
+    async ({ body, query, caller, headers }, reply) => {
+      const { name, ...fields } = body;
       const hold = query.wait ? holds.take(reply) : undefined;
-      const batch = await createBatch(deps, caller, batchSpec(fields), name ? { name } : { prefix: 'batch' });
+      const naming = namingOf({ caller, headers, body }, 'batch', name);
+      const batch = await createBatch(deps, caller, allowedSpec(caller, batchSpec(fields)), naming);
       reply.code(201).header('location', `/v1/batches/${batch.metadata.name}`);
       return batchView(await ended(batch, query.wait, hold?.signal));
     },

@@ -7,9 +7,12 @@ import { type CodeRun, type CodeRunSpec, codeRunFields } from '../../api/coderun
 import { SANDBOX_CLASSES } from '../../api/group.ts';
 import { isNotFound } from '../../kube/error.ts';
 import type { Kube } from '../../kube/port.ts';
+import { allowedClass } from '../auth/classes.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { ExecuteResponse, executeResponse } from '../execute-result.ts';
+import { IdempotencyHeaders, isReplayable, namingOf } from '../idempotency.ts';
 import type { Holds } from '../plugins/holds.ts';
+import type { Caller } from '../plugins/identify.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
 import { fieldError, Problem } from '../problem.ts';
 import { cancelRun, createRun } from '../run-store.ts';
@@ -26,7 +29,7 @@ export const ExecuteRequest = z
     allow_network: z.boolean().default(false).describe('True asks for a sandbox that reaches the internet.'),
     memory_mb: z.int().min(16).max(1_048_576).default(512).describe('Memory that the program may use, in MiB.'),
   })
-  .meta({ id: 'ExecuteRequest' });
+  .meta({ id: 'ExecuteRequest', examples: [{ code: 'print(6 * 7)', timeout: 10 }] });
 type ExecuteRequest = z.output<typeof ExecuteRequest>;
 
 export function executeRoute(app: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
@@ -37,31 +40,39 @@ export function executeRoute(app: FastifyInstance, deps: GatewayDeps, holds: Hol
         operationId: 'execute',
         summary: 'Run Python code and wait for its output',
         description: 'Holds the answer until the program has ended. A client that leaves cancels the run.',
+        headers: IdempotencyHeaders,
         body: ExecuteRequest,
         response: { 200: ExecuteResponse, ...PROBLEMS },
       },
+      config: { problems: ['NetworkNotAllowed'], answersRuns: true },
     },
-    async ({ body, caller }, reply) => {
+    async ({ body, caller, headers }, reply) => {
       const { signal } = holds.take(reply);
-      const run = await createRun(deps, caller, await specOf(body, deps), { prefix: 'execute' });
+      const naming = namingOf({ caller, headers, body }, 'execute');
+      const run = await createRun(deps, caller, await specOf(body, caller, deps), naming);
       const milliseconds = body.timeout * 1000 + deps.config.limits.executeOverhead;
       const waited = await waitFor(deps, run, { wanted: isEnded, milliseconds, signal });
       if (waited.kind === 'met') return executeResponse(waited.run);
-      return giveUp(waited, signal, deps, reply);
+      return giveUp(waited, { hold: signal, canComeBack: isReplayable(naming) }, deps, reply);
     },
   );
 }
 
 /** The class of sandboxes that reach the internet. Throws a `Problem` that names `field` where there is none. */
-export async function networkClass({ kube, config }: GatewayDeps, field: string): Promise<string> {
+export async function networkClass({ kube, config }: GatewayDeps, caller: Caller, field: string): Promise<string> {
   const { internetClassName } = config;
-  if (await classExists(kube, internetClassName)) return internetClassName;
-  const detail = 'This cluster has no sandboxes with network; send allow_network: false.';
+  const mayUse = caller.classes?.includes(internetClassName) ?? true;
+  if (mayUse && (await classExists(kube, internetClassName))) return internetClassName;
+  const detail = mayUse
+    ? 'This cluster has no sandboxes with network; send allow_network: false.'
+    : 'Your API key may not use sandboxes with network; send allow_network: false.';
   throw new Problem('NetworkNotAllowed', detail, { errors: [fieldError('body', field, 'is not offered')] });
 }
 
-async function specOf(body: ExecuteRequest, deps: GatewayDeps): Promise<CodeRunSpec> {
-  const className = body.allow_network ? await networkClass(deps, 'allow_network') : undefined;
+async function specOf(body: ExecuteRequest, caller: Caller, deps: GatewayDeps): Promise<CodeRunSpec> {
+  const className = body.allow_network
+    ? await networkClass(deps, caller, 'allow_network')
+    : allowedClass(caller, undefined, 'className');
   return {
     code: body.code,
     language: 'python',
@@ -82,14 +93,21 @@ const classExists = (kube: Kube, name: string): Promise<boolean> =>
     },
   );
 
+interface Leaving {
+  hold: AbortSignal;
+  /** Whether the same request, sent again, is answered with this run. */
+  canComeBack: boolean;
+}
+
 /** Nobody will come back for a result that can't be given now, so that the run is cancelled, but for one that will be there. */
-async function giveUp({ kind, run }: Waited, hold: AbortSignal, deps: GatewayDeps, reply: FastifyReply) {
+async function giveUp({ kind, run }: Waited, { hold, canComeBack }: Leaving, deps: GatewayDeps, reply: FastifyReply) {
   if (kind === 'deleted') throw new Problem('RunDeleted', 'The run was deleted before it ended.');
   if (kind === 'aborted' && hold.reason instanceof Problem && hold.reason.code === 'ShuttingDown') {
     const path = `/v1/runs/${run.metadata.name}`;
     const detail = `This gateway is shutting down; the run goes on, and GET ${path} answers its result.`;
-    throw new Problem('ShuttingDown', detail, { retrySafe: false });
+    throw new Problem('ShuttingDown', detail, { retrySafe: canComeBack, retryAfterSeconds: 1 });
   }
+  if (kind === 'aborted' && canComeBack) throw hold.reason;
   await cancel(run, deps, reply);
   return executeResponse(run);
 }

@@ -2,17 +2,32 @@
 
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import type { CodeRun } from '../../api/coderun.ts';
+import type { z } from 'zod';
+import type { CodeRun, CodeRunSpec } from '../../api/coderun.ts';
+import { allowedClass } from '../auth/classes.ts';
 import type { GatewayDeps } from '../deps.ts';
+import { IdempotencyHeaders, namingOf } from '../idempotency.ts';
 import type { Holds } from '../plugins/holds.ts';
+import type { Caller } from '../plugins/identify.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
 import { Problem } from '../problem.ts';
 import { listRuns } from '../run-list.ts';
 import { cancelRun, createRun, findRun } from '../run-store.ts';
 import { isEnded, RunView, runView } from '../run-view.ts';
+import { wantsEvents } from '../sse.ts';
 import { waitFor } from '../wait.ts';
+import { cancelOnDisconnect, EVENT_CONTENT, sendRunEvents } from './events.ts';
 import { preferredWait } from './prefer.ts';
 import { CreateRun, ListQuery, RunList, RunPath, WaitQuery } from './schemas.ts';
+
+const CreateQuery = WaitQuery.extend({ cancelOnDisconnect });
+
+function runSpec(caller: Caller, fields: Omit<z.output<typeof CreateRun>, 'name'>): CodeRunSpec {
+  const { className, sessionRef } = fields;
+  // A run within a session has the class of the session.
+  const allowed = sessionRef && className === undefined ? undefined : allowedClass(caller, className, 'className');
+  return { ...fields, ...(allowed !== undefined && { className: allowed }), cancelled: false };
+}
 
 export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
   const app = root.withTypeProvider<ZodTypeProvider>();
@@ -24,17 +39,29 @@ export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds
         operationId: 'createRun',
         summary: 'Run code',
         description:
-          'With wait, or the header "Prefer: wait=N", the answer is held until the run ends; the header is cut to 60 seconds.',
+          'With wait, or the header "Prefer: wait=N", the answer is held until the run ends; the header is cut to 60 seconds. With "Accept: text/event-stream" the answer is the events of the run, as GET /v1/runs/{name}/events has them.',
+        headers: IdempotencyHeaders,
         body: CreateRun,
-        querystring: WaitQuery,
-        response: { 201: RunView, ...PROBLEMS },
+        querystring: CreateQuery,
+        response: {
+          201: {
+            description: 'The run.',
+            content: { 'application/json': { schema: RunView }, ...EVENT_CONTENT },
+          },
+          ...PROBLEMS,
+        },
       },
     },
-    async ({ body: { name, ...spec }, query, caller, headers }, reply) => {
-      const preferred = query.wait ?? preferredWait(headers['prefer']);
-      const hold = preferred ? holds.take(reply) : undefined;
-      const run = await createRun(deps, caller, { ...spec, cancelled: false }, name ? { name } : { prefix: 'run' });
+    async (request, reply) => {
+      const { body, query, caller, headers } = request;
+      const { name, ...fields } = body;
+      const preferred = query.wait ?? preferredWait(request.raw.headers['prefer']);
+      const streams = wantsEvents(request.raw.headers.accept);
+      const hold = preferred || streams ? holds.take(reply) : undefined;
+      const naming = namingOf({ caller, headers, body }, 'run', name);
+      const run = await createRun(deps, caller, runSpec(caller, fields), naming);
       reply.code(201).header('location', `/v1/runs/${run.metadata.name}`);
+      if (streams && hold) return sendRunEvents(deps, run, { hold, cancels: query.cancelOnDisconnect }, reply);
       if (query.wait === undefined && preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`);
       return runView(await ended(run, preferred, hold?.signal));
     },
@@ -49,6 +76,7 @@ export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds
         querystring: ListQuery,
         response: { 200: RunList, ...PROBLEMS },
       },
+      config: { problems: ['PageExpired'] },
     },
     async ({ query, caller }) => listRuns(deps.kube, caller, query),
   );

@@ -47,7 +47,11 @@ export const CreateRun = z
     path: ['code'],
     message: 'set exactly one of code and codeFrom',
   })
-  .meta({ id: 'CreateRun' });
+  .meta({
+    id: 'CreateRun',
+    oneOf: [{ required: ['code'] }, { required: ['codeFrom'] }],
+    examples: [{ code: 'print(6 * 7)', timeoutSeconds: 30 }],
+  });
 
 export const WaitQuery = z.strictObject({ wait: waitSeconds('the run ends') });
 

@@ -126,12 +126,14 @@ COMMANDS = {
             'files': _files,
             'packages': _packages,
             'packageIndexURL': _index,
+            'allowSourceBuilds': boolean,
             'artifacts': array(text(256, least=1), 32),
         },
         defaults={
             **{name: [] for name in ('command', 'args', 'env', 'files', 'packages', 'artifacts')},
             'stdin': '',
             'packageIndexURL': '',
+            'allowSourceBuilds': False,
         },
     ),
     'open': record(
@@ -143,8 +145,9 @@ COMMANDS = {
             'files': _files,
             'packages': _packages,
             'packageIndexURL': _index,
+            'allowSourceBuilds': boolean,
         },
-        defaults={'env': [], 'files': [], 'packages': [], 'packageIndexURL': ''},
+        defaults={'env': [], 'files': [], 'packages': [], 'packageIndexURL': '', 'allowSourceBuilds': False},
     ),
 }
 
@@ -171,7 +174,15 @@ REQUESTS = {
     'writeFile': record({'path': _file_path, 'bytes': number(0, 2**53 - 1, int)}),
     'chunk': record({'contentBase64': base64, 'last': boolean}),
     'removeFile': record({'path': _file_path}),
-    'install': record({'packages': _packages, 'packageIndexURL': _index, 'timeoutSeconds': _timeout}),
+    'install': record(
+        {
+            'packages': _packages,
+            'packageIndexURL': _index,
+            'allowSourceBuilds': boolean,
+            'timeoutSeconds': _timeout,
+        },
+        defaults={'allowSourceBuilds': False},
+    ),
 }
 
 

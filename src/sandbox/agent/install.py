@@ -53,7 +53,7 @@ class Installation:
         self.run = Run(order, self.runner, self.journal, now)
         if self.cause is not None:
             self.run.stop(self.cause, 0)
-        asked = {name: self.order[name] for name in ('packages', 'packageIndexURL')}
+        asked = {name: self.order[name] for name in ('packages', 'packageIndexURL', 'allowSourceBuilds')}
         asked['quiet'] = self.order.get('quiet', False)
         self.runner.perform({'kind': 'install', 'memoryBytes': self.session.order['memoryBytes'], **asked})
 

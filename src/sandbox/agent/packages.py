@@ -14,10 +14,11 @@ FOLDER = '.packages'
 
 
 def run_pip(order: dict, workspace: str, quiet: bool) -> int:
-    """Installs wheels, which run no code of their own. Returns pip's exit code."""
+    """Installs wheels, which run no code of their own, or what the order allows. Returns pip's exit code."""
     pip = [sys.executable, '-I', '-m', 'pip', '--isolated', '--no-input', '--disable-pip-version-check']
-    pip += ['install', '--only-binary=:all:', '--no-cache-dir', '--no-warn-script-location', '--progress-bar=off']
+    pip += ['install', '--no-cache-dir', '--no-warn-script-location', '--progress-bar=off']
     pip += ['--upgrade', '--target', f'{workspace}/{FOLDER}', '--index-url', order['packageIndexURL']]
+    pip += [] if order['allowSourceBuilds'] else ['--only-binary=:all:']
     pip += [*(['--quiet'] if quiet else []), '--', *order['packages']]
     to_stderr = [(os.POSIX_SPAWN_DUP2, 2, 1)] if quiet else []
     pid = os.posix_spawn(pip[0], pip, os.environ, file_actions=to_stderr, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])

@@ -11,8 +11,8 @@ import { CODE_BATCHES, CODE_RUNS, REPL_SESSIONS, type ResourceType, SANDBOX_CLAS
 import type { KubernetesObject } from '../../../src/api/object.ts';
 import type { Reason } from '../../../src/api/reasons.ts';
 import type { ReplSession } from '../../../src/api/replsession.ts';
+import { Admission } from '../../../src/gateway/admission.ts';
 import { GATEWAY_LIMITS, type ObjectWatch } from '../../../src/gateway/deps.ts';
-import { anonymousOnly } from '../../../src/gateway/plugins/identify.ts';
 import { buildGateway } from '../../../src/gateway/server.ts';
 import { SessionBridges } from '../../../src/gateway/session-bridges.ts';
 import { createKube, type KubeClient } from '../../../src/kube/client.ts';
@@ -70,7 +70,8 @@ function gateway(client: Kube, namespace: string): FastifyInstance {
     }),
     clock: systemClock,
     random: (count) => Uint8Array.from({ length: count }, () => name++ % 251),
-    identify: anonymousOnly(namespace),
+    identify: () => ({ name: 'somebody', namespace }),
+    admission: new Admission({ census: { waiting: () => 0, unfinished: () => 0 }, clock: systemClock, queuedRuns: 1 }),
     config: {
       sandboxContainer: 'sandbox',
       internetClassName: 'internet',

@@ -22,7 +22,8 @@ async function listening(options?: WorldOptions) {
     ...world,
     port,
     open: () => open(port),
-    ask: (path: string, method?: string, body?: object) => ask(port, path, method, body),
+    ask: (path: string, method?: string, body?: object, headers?: Record<string, string>) =>
+      ask(port, path, { method, body, headers }),
   };
 }
 
@@ -39,9 +40,15 @@ function open(port: number) {
   return { socket, closed, received: () => received };
 }
 
+interface Asked {
+  method?: string | undefined;
+  body?: object | undefined;
+  headers?: Record<string, string> | undefined;
+}
+
 /** A request whose answer is read as it comes; `destroy` leaves. */
-function ask(port: number, path: string, method = 'GET', body?: object) {
-  const request = httpRequest({ port, host: '127.0.0.1', path, method, agent: false });
+function ask(port: number, path: string, { method = 'GET', body, headers = {} }: Asked) {
+  const request = httpRequest({ port, host: '127.0.0.1', path, method, headers, agent: false });
   if (body) request.setHeader('content-type', 'application/json');
   request.end(body && JSON.stringify(body));
   const answer = new Promise<IncomingMessage>((resolve, reject) =>
@@ -143,6 +150,8 @@ test('requests that are sent before the answer to the first are answered in orde
   expect(received().indexOf('"name":"a"')).toBeLessThan(received().indexOf('"name":"b"'));
 });
 
+const accept = { accept: 'text/event-stream' };
+
 describe('a client that leaves', () => {
   test('cancels the run of its POST /execute', async () => {
     const world = await listening();
@@ -190,6 +199,40 @@ describe('a client that leaves', () => {
     await eventually(() => world.held.at(-1) === 0);
     resolve();
     await eventually(() => world.allRuns()[0]?.spec.cancelled === true);
+  });
+
+  test('leaves the run of its POST /execute alone where it may come back with its Idempotency-Key', async () => {
+    const world = await listening();
+    const { request } = world.ask('/execute', 'POST', { code: '1' }, { 'idempotency-key': 'k' });
+    await eventually(() => world.runs.listening === 1);
+    request.destroy();
+    await eventually(() => world.held.at(-1) === 0 && world.runs.listening === 0);
+    await sleep(50);
+    expect(world.allRuns()[0]?.spec.cancelled).toBe(false);
+  });
+
+  test.each([
+    ['cancels a run whose events it followed, as asked', '?cancelOnDisconnect=true', true],
+    ['leaves a run alone whose events it followed', '', false],
+  ])('%s', async (_name, query, cancelled) => {
+    const world = await listening();
+    const { request, answer } = world.ask(`/v1/runs${query}`, 'POST', { code: '1' }, accept);
+    await answer;
+    await eventually(() => world.runs.listening === 1);
+    request.destroy();
+    await eventually(() => world.held.at(-1) === 0 && world.runs.listening === 0);
+    await sleep(50);
+    expect(world.allRuns()[0]?.spec.cancelled).toBe(cancelled);
+  });
+
+  test('does not cancel a run that it saw end', async () => {
+    const world = await listening();
+    const { text } = world.ask('/v1/runs?cancelOnDisconnect=true', 'POST', { code: '1' }, accept);
+    await eventually(() => world.runs.listening === 1);
+    await world.setStatus('Completed', { exitCode: 0 });
+    expect(await text()).toContain('event: finished');
+    await eventually(() => world.held.at(-1) === 0);
+    expect(world.allRuns()[0]?.spec.cancelled).toBe(false);
   });
 
   test('leaves the run of its POST /v1/runs alone', async () => {
@@ -251,6 +294,57 @@ test('an output that nobody reads is not read either, and is let go in the end',
   await eventually(() => world.held.at(-1) === 0);
 });
 
+test('events that nobody reads are not read either, and are let go in the end', async () => {
+  const world = await listening({ limits: { stalledReaderTimeout: 1000 } });
+  await world.post('/v1/runs', { code: '1', name: 'loud' });
+  const id = world.allRuns()[0]?.metadata.uid;
+  let written = 0;
+  world.kube.setLog(NAMESPACE, 'pod', async function* () {
+    const line = Buffer.from(`${JSON.stringify({ id, stdout: 'x'.repeat(100_000) })}\n`);
+    for (; written < 1000; written++) yield line;
+    await new Promise(() => undefined);
+  });
+  await world.setStatus('Running', { startTime: '2026-01-01T00:00:00Z', sandbox: { podName: 'pod' } });
+  const { socket } = world.open();
+  socket.pause();
+  socket.write('GET /v1/runs/loud/events HTTP/1.1\r\nhost: x\r\n\r\n');
+  await eventually(() => world.held.at(-1) === 1 && written > 0);
+  await sleep(300);
+  expect(written).toBeLessThan(200);
+  await world.clock.advance(1000);
+  await eventually(() => world.held.at(-1) === 0);
+});
+
+describe('a method or protocol that there is not', () => {
+  test.each([
+    [
+      'TRACE',
+      'TRACE /v1/runs HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+      /^(HTTP\/1.1 40[045] .*problem\+json.*)?$/s,
+    ],
+    ['CONNECT', 'CONNECT 10.0.0.1:80 HTTP/1.1\r\nhost: x\r\n\r\n', /^(HTTP\/1.1 4.*)?$/s],
+    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /^HTTP\/1.1 400 .*problem\+json/s],
+  ])('is refused: %s', async (_name, bytes, answer) => {
+    const world = await listening();
+    const { socket, closed, received } = world.open();
+    socket.write(bytes);
+    await closed;
+    expect(received()).toMatch(answer);
+  });
+
+  test('is not switched to: WebSocket', async () => {
+    const world = await listening();
+    const { socket, closed, received } = world.open();
+    socket.write(
+      'GET /v1/runs HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+    );
+    await eventually(() => received().length > 0);
+    expect(received()).not.toContain(' 101 ');
+    socket.end();
+    await closed;
+  });
+});
+
 describe('a gateway that closes', () => {
   test('finishes what it holds and takes nothing new', async () => {
     const world = await listening();
@@ -280,6 +374,20 @@ describe('a gateway that closes', () => {
     socket.write('\r\n');
     await Promise.all([closing, closed]);
     expect(received()).toMatch(/^HTTP\/1.1 503 .*\r\nconnection: close\r\n.*"code":"ShuttingDown"/is);
+  });
+
+  test('leaves runs alone whose events it had to break off: their clients come back to another', async () => {
+    const world = await listening({ limits: { drainTimeout: 1000 } });
+    const { answer, text } = world.ask('/v1/runs?cancelOnDisconnect=true', 'POST', { code: '1' }, accept);
+    await answer;
+    const broken = text().catch((error: unknown) => error);
+    await eventually(() => world.runs.listening === 1);
+    const closed = world.app.close();
+    await sleep(50);
+    await world.clock.advance(1000);
+    expect(await broken).toBeInstanceOf(Error);
+    await closed;
+    expect(world.allRuns()[0]?.spec.cancelled).toBe(false);
   });
 
   test('lets go of what does not end in time, and leaves the runs to their end', async () => {

@@ -82,20 +82,29 @@ describe('RBAC', () => {
     ...may('get list watch create patch', 'coderuns.coderun.dev', 'codebatches.coderun.dev'),
     ...may('get list watch create patch delete', 'replsessions.coderun.dev'),
     ...may('get list', 'sandboxclasses.coderun.dev'),
+    ...may('create', 'tokenreviews.authentication.k8s.io', 'subjectaccessreviews.authorization.k8s.io'),
   ];
 
   const leases = may('get create update', 'leases.coordination.k8s.io');
   test.each([
     { account: CONTROLLER, namespace: 'tenant', expected: controllerEverywhere },
     { account: CONTROLLER, namespace: SANDBOX_NAMESPACE, expected: controllerEverywhere },
-    { account: CONTROLLER, namespace: SYSTEM_NAMESPACE, expected: [...controllerEverywhere, ...leases] },
+    {
+      account: CONTROLLER,
+      namespace: SYSTEM_NAMESPACE,
+      expected: [...controllerEverywhere, ...leases, ...may('list watch', 'services')],
+    },
     { account: GATEWAY, namespace: 'tenant', expected: gatewayEverywhere },
     {
       account: GATEWAY,
       namespace: SANDBOX_NAMESPACE,
       expected: [...gatewayEverywhere, ...may('get', 'pods/log'), ...may('get create', 'pods/exec')],
     },
-    { account: GATEWAY, namespace: SYSTEM_NAMESPACE, expected: gatewayEverywhere },
+    {
+      account: GATEWAY,
+      namespace: SYSTEM_NAMESPACE,
+      expected: [...gatewayEverywhere, 'get secretscoderun-api-keys'],
+    },
     { account: SANDBOX, namespace: SANDBOX_NAMESPACE, expected: [] },
   ])(
     'gives the account $account.name in $namespace what it uses and no more',
@@ -108,9 +117,20 @@ describe('RBAC', () => {
   test.each<[string, Request]>([
     ['the gateway to make a pod', creation(SANDBOX_NAMESPACE, lockedDownPod(), GATEWAY)],
     ['the gateway to read secrets', { path: secrets, as: GATEWAY }],
+    ['the gateway to read another secret', { path: `${secrets}/other`, as: GATEWAY }],
+    [
+      'the gateway to read that secret elsewhere',
+      { path: '/api/v1/namespaces/tenant/secrets/coderun-api-keys', as: GATEWAY },
+    ],
+    [
+      'the gateway to change API keys',
+      { method: 'PATCH', path: `${secrets}/coderun-api-keys`, body: { data: {} }, as: GATEWAY },
+    ],
+    ['the controller to read API keys', { path: `${secrets}/coderun-api-keys`, as: CONTROLLER }],
     ['the gateway to read logs of other namespaces', { path: '/api/v1/namespaces/tenant/pods/p/log', as: GATEWAY }],
     ['the gateway to run commands in pods', { path: '/api/v1/namespaces/tenant/pods/p/exec?command=id', as: GATEWAY }],
     ['the controller to read secrets', { path: secrets, as: CONTROLLER }],
+    ['the controller to list Services elsewhere', { path: '/api/v1/namespaces/tenant/services', as: CONTROLLER }],
     ['the controller to list ConfigMaps', { path: '/api/v1/configmaps', as: CONTROLLER }],
     [
       'the controller to run commands in pods',
@@ -138,7 +158,7 @@ describe('namespaces', () => {
     expect(await api(creation('open', privileged))).toMatchObject({ code: 201 });
   });
 
-  test.each(['controller', 'gateway'])('coderun-system takes the pod of its own %s', async (name) => {
+  test.each(['controller', 'gateway', 'package-index'])('coderun-system takes the pod of its own %s', async (name) => {
     const { body } = await api({ path: `/apis/apps/v1/namespaces/coderun-system/deployments/${name}` });
     const answer = await api(creation(SYSTEM_NAMESPACE, { ...body.spec.template, metadata: { name } }));
     expect(answer).toMatchObject({ code: 201, message: '' });

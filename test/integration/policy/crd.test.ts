@@ -412,6 +412,15 @@ describe('a SandboxClass', () => {
     });
   });
 
+  test.each([
+    ['PackageIndex', 'http://package-index.coderun-system.svc:8080/simple/'],
+    ['PackageIndex', 'https://a.coderun-system.svc.cluster.local/simple'],
+    ['PackageIndex', 'http://[fd00::7]:8080/simple/'],
+    ['Internet', 'https://pypi.org/simple/'],
+  ])('of network %s may name the index %s', async (network, packageIndexURL) => {
+    expect(await api(sandboxClass({ image: 'i', network, packageIndexURL }))).toMatchObject({ code: 201, message: '' });
+  });
+
   test('keeps the defaults of what it leaves out of a group', async () => {
     const { body } = await api(sandboxClass({ image: 'i', timeoutSeconds: { max: 60 } }));
     expect(body.spec.timeoutSeconds).toEqual({ default: 30, max: 60 });
@@ -419,6 +428,16 @@ describe('a SandboxClass', () => {
 
   test.each<[string, object, string]>([
     ['no image', {}, 'spec.image: Required value'],
+    [
+      'an index that its sandboxes could not find',
+      { image: 'i', network: 'PackageIndex', packageIndexURL: 'https://pypi.org/simple/' },
+      'packageIndexURL: with network PackageIndex the host must be a Service of coderun-system',
+    ],
+    [
+      'an index that is no URL',
+      { image: 'i', network: 'Internet', packageIndexURL: 'pypi.org' },
+      'spec.packageIndexURL: Invalid value',
+    ],
     ['an unknown network mode', { image: 'i', network: 'Host' }, 'spec.network: Unsupported value'],
     ['an unknown field', { image: 'i', privileged: true }, 'unknown field "spec.privileged"'],
     ['an output limit of a megabyte', { image: 'i', outputLimitBytes: 1_048_576 }, 'spec.outputLimitBytes'],

@@ -22,7 +22,9 @@ export function lockedDownPod(spec: Partial<SandboxClassSpec> = {}): TestPod {
     spec: SandboxClassSpec.parse({ image: 'sandbox', ...spec }),
   };
   const request = { timeoutSeconds: 1, command: undefined, cpu: 1, memory: 2 ** 29 };
-  return runPod(run, sandboxClass, request, ['python3', '-c', ''], 1) as unknown as TestPod;
+  const hostAliases = spec.network === 'PackageIndex' ? [{ ip: '10.96.0.7', hostnames: ['index'] }] : [];
+  const parts = { agentCommand: ['python3', '-c', ''], agentVersion: '0123456789', hostAliases };
+  return runPod(run, sandboxClass, request, parts, 1) as unknown as TestPod;
 }
 
 export const ordinaryPod = () => ({

@@ -1,4 +1,4 @@
-/** Requests to a real API server on which deploy/base is installed, as the administrator or as somebody else. */
+/** Requests to a real API server on which the manifests are installed, as the administrator or as somebody else. */
 
 import { execFile } from 'node:child_process';
 import { type RequestOptions, request } from 'node:https';
@@ -40,10 +40,11 @@ export interface Request {
 
 export type Api = (request: Request) => Promise<Answer>;
 
-/** Installs deploy/base, and answers how to ask the API server. */
+/** Installs deploy/base and the package index, and answers how to ask the API server. */
 export async function install({ url, kubeconfig, credentials }: ApiServer): Promise<Api> {
   const options = { timeout: 60_000 };
-  await run(KUBECTL, ['--kubeconfig', kubeconfig, 'apply', '-k', `${ROOT}deploy/base`], options);
+  for (const folder of ['base', 'package-index'])
+    await run(KUBECTL, ['--kubeconfig', kubeconfig, 'apply', '-k', `${ROOT}deploy/${folder}`], options);
   const { tls } = await credentials.authentication();
   return ({ method = 'GET', path, body, merge = 'strategic-merge-patch', accept, as }) => {
     const headers = {

@@ -4,6 +4,7 @@ import { CODE_RUNS, REPL_SESSIONS } from '../../../src/api/group.ts';
 import type { Pod } from '../../../src/api/object.ts';
 import { KubeError } from '../../../src/kube/error.ts';
 import { PODS } from '../../../src/kube/resources.ts';
+import { aClass } from '../../support/builders.ts';
 import { aSessionCluster } from '../../support/session-world.ts';
 
 /** A cluster with a leader, and a session in a sandbox that waited for it. */
@@ -92,6 +93,37 @@ describe('a session', () => {
     await cluster.remove(REPL_SESSIONS, 'notebook');
     expect(cluster.pod('warm-1')).toBeUndefined();
     expect(leader.channels.size).toBe(0);
+  });
+});
+
+describe('in a class whose sandboxes find packages by a Service', () => {
+  const host = 'index.coderun-system.svc';
+  const packageClass = aClass({ network: 'PackageIndex', packageIndexURL: `http://${host}:8080/simple/` });
+  const packages = ['humanize==4.9.0'];
+  type TestCluster = Awaited<ReturnType<typeof aSessionCluster>>;
+
+  test.each<[string, (cluster: TestCluster) => Promise<void>, (cluster: TestCluster) => object | undefined]>([
+    ['a session', (cluster) => cluster.createSession({ packages }), (cluster) => cluster.session()?.status],
+    [
+      'a run',
+      (cluster) => cluster.createRun('alone', { packages, sessionRef: undefined, className: 'default' }),
+      (cluster) => cluster.run('alone')?.status,
+    ],
+  ])('%s gets its sandbox as soon as the Service is there', async (_what, create, statusOf) => {
+    const cluster = await aSessionCluster();
+    const { stores } = await cluster.lead();
+    stores.classes.upsert({ ...packageClass, metadata: { ...packageClass.metadata, resourceVersion: '2' } });
+    await create(cluster);
+    expect(cluster.kube.all<Pod>(PODS)).toEqual([]);
+    expect(statusOf(cluster)).toMatchObject({
+      conditions: [{ reason: 'Starting', message: expect.stringContaining('there is no Service "index"') }],
+    });
+    const metadata = { ...packageClass.metadata, namespace: 'coderun-system', name: 'index' };
+    stores.services.upsert({ apiVersion: 'v1', kind: 'Service', metadata, spec: { clusterIP: '10.96.0.7' } });
+    await cluster.pass(2);
+    expect(cluster.kube.all<Pod>(PODS).map(({ spec }) => spec.hostAliases)).toEqual([
+      [{ ip: '10.96.0.7', hostnames: [host] }],
+    ]);
   });
 });
 

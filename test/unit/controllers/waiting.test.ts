@@ -6,6 +6,7 @@ import { createStores } from '../../../src/roles/stores.ts';
 import type { Channels, ChannelView } from '../../../src/sandbox/channels.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
 import {
+  AGENT_VERSION,
   aChannel,
   aClaimedRun,
   aClass,
@@ -22,7 +23,12 @@ import {
 function setUp(...sandboxes: { pod: Pod; channel: ChannelView | undefined }[]) {
   const stores = createStores(createLogger('test', 'error'));
   const channels = { view: (uid: string) => sandboxes.find(({ pod }) => pod.metadata.uid === uid)?.channel };
-  const waiting = new WaitingSandboxes(stores, channels as Channels, { now: () => T0, monotonic: () => 0 });
+  const waiting = new WaitingSandboxes(
+    stores,
+    channels as Channels,
+    { now: () => T0, monotonic: () => 0 },
+    AGENT_VERSION,
+  );
   stores.pods.replace(
     sandboxes.map(({ pod }) => pod),
     '100',
@@ -36,8 +42,9 @@ function setUp(...sandboxes: { pod: Pod; channel: ChannelView | undefined }[]) {
 }
 
 function ready(name: string, channel: Partial<ChannelView> = {}, metadata: Partial<Pod['metadata']> = {}) {
-  const pod = aPooledPod(name, undefined, metadata);
-  pod.metadata.labels = { ...pod.metadata.labels, [LABEL_CLASS]: 'default', ...metadata.labels };
+  const pod = aPooledPod(name);
+  const labels = { ...pod.metadata.labels, [LABEL_CLASS]: 'default', ...metadata.labels };
+  pod.metadata = { ...pod.metadata, ...metadata, labels };
   return { pod, channel: aChannel({ podUID: pod.metadata.uid, ...channel }) };
 }
 
@@ -128,25 +135,13 @@ test.each([
   ['that was resized for somebody who did not take it', withLimits(ready('a'), { cpu: '1', memory: '2Gi' })],
   ['whose agent has run something', ready('a', { hello: aHello({ run: { id: 'x', state: 'finished' } }) })],
   ['whose agent refused an order', ready('a', { refused: { reason: 'StaleEpoch', message: '' } })],
-  [
-    'that an older class made',
-    ready('a', {}, { labels: { 'coderun.dev/pool': 'warm', 'coderun.dev/class-generation': '0' } }),
-  ],
+  ['that an older class made', ready('a', {}, { labels: { 'coderun.dev/class-generation': '0' } })],
+  ['that runs another agent', ready('a', {}, { labels: { 'coderun.dev/agent-version': 'of-before' } })],
   ['that is being deleted', ready('a', {}, { deletionTimestamp: 'now' })],
   ['whose agent holds a session', ready('a', { hello: aHello({ session: aSessionState() }) })],
   ['whose agent was told to open a session', ready('a', { wasToldToOpen: true })],
-  [
-    'that a session has adopted',
-    ready(
-      'a',
-      {},
-      { labels: { 'coderun.dev/pool': 'warm', 'coderun.dev/class-generation': '1', [LABEL_SESSION]: 'x' } },
-    ),
-  ],
-  [
-    'that a run has adopted',
-    ready('a', {}, { labels: { 'coderun.dev/pool': 'warm', 'coderun.dev/class-generation': '1', [LABEL_RUN]: 'x' } }),
-  ],
+  ['that a session has adopted', ready('a', {}, { labels: { [LABEL_SESSION]: 'x' } })],
+  ['that a run has adopted', ready('a', {}, { labels: { [LABEL_RUN]: 'x' } })],
 ])('a sandbox %s is offered to nobody', (_what, sandbox) => {
   expect(setUp(sandbox).offer()).toBeUndefined();
 });

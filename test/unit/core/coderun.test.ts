@@ -188,6 +188,12 @@ describe('a run that has not been started', () => {
       0,
       { reason: 'PackageInstallFailed' },
     ],
+    [
+      'fails where it asks for packages and its class names no index',
+      { run: aRun({ packages: ['humanize==4.9.0'] }), sandboxClass: aClass({ network: 'PackageIndex' }) },
+      0,
+      { reason: 'PackageInstallFailed' },
+    ],
   ]);
 });
 
@@ -326,6 +332,15 @@ describe('a run that a waiting sandbox is offered to', () => {
     const { status, actions } = planCodeRun(aWorld({ waiting: offer }), later(1));
     expect(status).toMatchObject({ sandbox: { podName: 'warm-1', podUID: 'uid-of-warm-1', warm: true } });
     expect(actions).toMatchObject([{ type: 'execute', podUID: 'uid-of-warm-1' }]);
+  });
+
+  test.each([true, false])('has packages built from source where its class says so: %s', (allowSourceBuilds) => {
+    const packageIndexURL = 'http://index.coderun-system.svc:8080/simple/';
+    const sandboxClass = aClass({ network: 'PackageIndex', packageIndexURL, allowSourceBuilds });
+    const world = aWorld({ run: aRun({ packages: ['humanize'] }), sandboxClass, waiting: offer });
+    const { actions } = planCodeRun(world, later(1));
+    expect(actions).toMatchObject([{ command: { execute: { packages: ['humanize'], packageIndexURL } } }]);
+    expect(JSON.stringify(actions).includes('"allowSourceBuilds":true')).toBe(allowSourceBuilds);
   });
 
   test('keeps to the pod of its own where that is being started', () => {

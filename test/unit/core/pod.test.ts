@@ -15,9 +15,9 @@ import {
 } from '../../support/builders.ts';
 
 const request = { timeoutSeconds: 30, command: undefined, cpu: 1, memory: 512 * 2 ** 20 };
-const agent = ['python3', 'agent'];
+const parts = { agentCommand: ['python3', 'agent'], agentVersion: '0123456789', hostAliases: [] };
 const build = (spec: Parameters<typeof aClass>[0] = {}) =>
-  runPod(aRun(), aClass({ runtimeClassName: 'gvisor-nonet', ...spec }), request, agent, 300);
+  runPod(aRun(), aClass({ runtimeClassName: 'gvisor-nonet', ...spec }), request, parts, 300);
 
 test('the sandbox pod is exactly this', () => {
   expect(build()).toEqual({
@@ -47,6 +47,7 @@ test('the sandbox pod is exactly this', () => {
       hostname: 'sandbox',
       dnsPolicy: 'None',
       dnsConfig: { nameservers: ['127.0.0.1'] },
+      hostAliases: [],
       securityContext: {
         runAsNonRoot: true,
         runAsUser: 65_534,
@@ -92,6 +93,15 @@ test('only a class with Internet resolves names', () => {
   expect(build({ network: 'PackageIndex' }).spec.dnsPolicy).toBe('None');
 });
 
+test('a sandbox knows the address of its package index, of a run as of a session and of a pool', () => {
+  const hostAliases = [{ ip: '10.96.0.7', hostnames: ['package-index.coderun-system.svc'] }];
+  const sandboxClass = aClass({ network: 'PackageIndex' });
+  const withIndex = { ...parts, hostAliases };
+  expect(runPod(aRun(), sandboxClass, request, withIndex, 300).spec.hostAliases).toEqual(hostAliases);
+  expect(sessionPod(aSession(), sandboxClass, request, withIndex, 300).spec.hostAliases).toEqual(hostAliases);
+  expect(poolPod(aPool(), sandboxClass, 'warm-1', withIndex).spec.hostAliases).toEqual(hostAliases);
+});
+
 test('a sandbox never reserves more than its limits', () => {
   const spec = aClass().spec.resources;
   const pod = build({ resources: { ...spec, requests: { cpu: '8', memory: '64Gi' } } });
@@ -100,7 +110,7 @@ test('a sandbox never reserves more than its limits', () => {
 
 test('the pod of a pool is that of a run, but for its name, its owner, its labels and its deadline', () => {
   const ofRun = build();
-  const ofPool = poolPod(aPool(), aClass({ runtimeClassName: 'gvisor-nonet' }), 'warm-1', agent);
+  const ofPool = poolPod(aPool(), aClass({ runtimeClassName: 'gvisor-nonet' }), 'warm-1', parts);
   expect({ ...ofPool.spec, activeDeadlineSeconds: 0 }).toEqual({ ...ofRun.spec, activeDeadlineSeconds: 0 });
   expect(ofPool.metadata).toEqual({
     name: 'warm-1',
@@ -112,6 +122,7 @@ test('the pod of a pool is that of a run, but for its name, its owner, its label
       'coderun.dev/class': 'default',
       'coderun.dev/pool': 'warm',
       'coderun.dev/class-generation': '1',
+      'coderun.dev/agent-version': '0123456789',
     },
     ownerReferences: [
       {
@@ -126,14 +137,14 @@ test('the pod of a pool is that of a run, but for its name, its owner, its label
 });
 
 test('a pod of a pool lives long enough for the longest session that claims it at its last moment', () => {
-  const { spec } = poolPod(aPool({ maxAgeSeconds: 100 }), aClass(), 'warm-1', agent);
+  const { spec } = poolPod(aPool({ maxAgeSeconds: 100 }), aClass(), 'warm-1', parts);
   expect(spec.activeDeadlineSeconds).toBe(100 + 86_400 + 60);
 });
 
 test('the pod of a session is that of a run, but for its owner, its label and its deadline', () => {
   const session = aSession({ maxLifetimeSeconds: 7200 });
-  const ofSession = sessionPod(session, aClass(), { cpu: 1, memory: 512 * 2 ** 20 }, agent, 300);
-  const ofRun = runPod(aRun(), aClass(), request, agent, 300);
+  const ofSession = sessionPod(session, aClass(), { cpu: 1, memory: 512 * 2 ** 20 }, parts, 300);
+  const ofRun = runPod(aRun(), aClass(), request, parts, 300);
   expect({ ...ofSession.spec, activeDeadlineSeconds: 0 }).toEqual({ ...ofRun.spec, activeDeadlineSeconds: 0 });
   expect(ofSession.spec.activeDeadlineSeconds).toBe(300 + 7200 + 30);
   expect(ofSession.metadata).toMatchObject({
@@ -184,6 +195,6 @@ test('only sandboxes of a pool import modules ahead: nobody waits for them', () 
   const sandboxClass = aClass({ preload: ['numpy', 'pandas'] });
   const preloaded = ({ spec }: NewPod) =>
     spec.containers[0]?.env?.find(({ name }) => name === 'CODERUN_PRELOAD')?.value;
-  expect(preloaded(poolPod(aPool(), sandboxClass, 'warm-1', agent))).toBe('numpy,pandas');
+  expect(preloaded(poolPod(aPool(), sandboxClass, 'warm-1', parts))).toBe('numpy,pandas');
   expect(preloaded(build({ preload: ['numpy', 'pandas'] }))).toBe('');
 });

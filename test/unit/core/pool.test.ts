@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
+import { LABEL_AGENT } from '../../../src/api/group.ts';
 import type { Pod } from '../../../src/api/object.ts';
 import { type PooledSandbox, type PoolWorld, planPool } from '../../../src/core/pool.ts';
 import {
+  AGENT_VERSION,
   aChannel,
   aClass,
   aPool,
@@ -14,7 +16,17 @@ import {
   waiting,
 } from '../../support/builders.ts';
 
-const ready = (name: string): PooledSandbox => ({ pod: aPooledPod(name), channel: aChannel() });
+function ready(name: string, indexAddress?: string): PooledSandbox {
+  const pod = aPooledPod(name);
+  if (indexAddress) pod.spec.hostAliases = [{ ip: indexAddress, hostnames: ['index'] }];
+  return { pod, channel: aChannel() };
+}
+const running = (name: string, agentVersion: string | undefined): PooledSandbox => {
+  const { pod, channel } = ready(name);
+  const { [LABEL_AGENT]: _ours, ...labels } = pod.metadata.labels ?? {};
+  pod.metadata.labels = { ...labels, ...(agentVersion && { [LABEL_AGENT]: agentVersion }) };
+  return { pod, channel };
+};
 const starting = (name: string): PooledSandbox => ({ pod: aPooledPod(name, { phase: 'Pending' }), channel: undefined });
 
 function withLimits(pod: Pod, limits: Record<string, string>): Pod {
@@ -31,6 +43,8 @@ function aPoolWorld(more: Partial<PoolWorld> = {}): PoolWorld {
     refusedPod: undefined,
     freshName: () => `new-${++made}`,
     agentCommand: ['agent'],
+    agentVersion: AGENT_VERSION,
+    hostAliases: [],
     maxStarting: 4,
     pendingTimeoutSeconds: 300,
     ...more,
@@ -88,6 +102,21 @@ const rows: [string, Partial<PoolWorld>, number, Partial<ReturnType<typeof summa
     },
     1,
     { ready: 0, actions: ['deletePod a', 'deletePod b', 'createPod new-1', 'createPod new-2'] },
+  ],
+  [
+    'replaces what runs another agent, or none that is known',
+    { sandboxes: [ready('a'), running('b', 'of-before'), running('c', undefined)] },
+    1,
+    { ready: 1, actions: ['deletePod b', 'deletePod c', 'createPod new-1'] },
+  ],
+  [
+    'replaces what knows another address of its package index',
+    {
+      hostAliases: [{ ip: '10.96.0.7', hostnames: ['index'] }],
+      sandboxes: [ready('a', '10.96.0.7'), ready('b', '10.96.0.8')],
+    },
+    1,
+    { ready: 1, actions: ['deletePod b', 'createPod new-1'] },
   ],
   [
     'replaces what never answered',

@@ -37,6 +37,7 @@ const check = (rows: Row[]) =>
     expect(summary(planSession(world, later(seconds)), world)).toMatchObject(want);
   });
 
+const INDEX = 'http://index.coderun-system.svc:8080/simple/';
 const offer = { pod: aPooledPod('warm-1'), channel: aChannel({ podUID: 'uid-of-warm-1' }) };
 
 describe('a session without a sandbox', () => {
@@ -111,6 +112,18 @@ describe('a session without a sandbox', () => {
           },
         },
       },
+    ]);
+  });
+
+  test.each([
+    [true, { packages: ['humanize'], packageIndexURL: INDEX, allowSourceBuilds: true }],
+    [false, { packages: ['humanize'], packageIndexURL: INDEX }],
+  ])('has packages built from source where its class says so: %s', (allowSourceBuilds, told) => {
+    const sandboxClass = aClass({ network: 'PackageIndex', packageIndexURL: INDEX, allowSourceBuilds });
+    const session = aSession({ packages: ['humanize'] });
+    const open = { id: SESSION_UID, epoch: 7, memoryBytes: 512 * 2 ** 20, ...told };
+    expect(planSession(aSessionWorld({ session, sandboxClass, waiting: offer }), T0).actions).toEqual([
+      { type: 'openSession', podUID: 'uid-of-warm-1', command: { open } },
     ]);
   });
 });

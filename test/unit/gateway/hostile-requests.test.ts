@@ -177,6 +177,8 @@ const ROWS: Row[] = [
     404,
     'RunNotFound',
   ],
+  ['13 an artifact, encoded twice', get('/v1/runs/x/artifacts/%252e%252e%252fetc'), 404, 'RunNotFound'],
+  ['13 an artifact with a NUL', get('/v1/runs/x/artifacts/a%00b'), 400, 'InvalidRequest', 'path'],
   ...['UPPER', '-x', 'x_', 'x/y', 'x'.repeat(64), 'ä', 'x.y'].map(
     (name): Row => [
       `14 a run called ${JSON.stringify(name).slice(0, 20)}`,
@@ -233,6 +235,14 @@ const ROWS: Row[] = [
   ['27 a slash at the end', body({ code: '1' }, '/execute/'), 404, 'RouteNotFound'],
   ['27 another case', body({ code: '1' }, '/Execute'), 404, 'RouteNotFound'],
   ['27 a semicolon', body({ code: '1' }, '/execute;x=1'), 404, 'RouteNotFound'],
+  ['29 an address to call back', run({ callbackUrl: 'http://169.254.169.254/' }), 400, 'InvalidRequest', 'callbackUrl'],
+  [
+    '29 an address to read code from',
+    run({ codeFrom: { url: 'file:///etc/passwd' } }),
+    400,
+    'InvalidRequest',
+    'codeFrom.configMapKeyRef',
+  ],
   ['40 an option for a package', run({ packages: ['--index-url http://evil'] }), 400, 'InvalidRequest', 'packages.0'],
   ['40 a package by URL', run({ packages: ['git+https://evil/x'] }), 400, 'InvalidRequest', 'packages.0'],
   ['40 a package with a command', run({ packages: ['pkg; rm -rf /'] }), 400, 'InvalidRequest', 'packages.0'],
@@ -292,6 +302,13 @@ describe('an unusual request that is right', () => {
     ['a float that is whole', body('{"code":"1","timeoutSeconds":5.0}')],
     ['code from a ConfigMap', body({ codeFrom: { configMapKeyRef: { name: 'a', key: 'b' } } })],
     [
+      'a trace that is none',
+      {
+        ...run({}),
+        headers: { 'content-type': 'application/json', traceparent: '\u00ff;drop', baggage: 'x'.repeat(4000) },
+      },
+    ],
+    [
       'a proxy that it says it is',
       { ...run({}), headers: { 'content-type': 'application/json', 'x-forwarded-for': 'evil', host: 'evil' } },
     ],
@@ -300,6 +317,20 @@ describe('an unusual request that is right', () => {
     const answer = await world.send(request);
     expect([answer.statusCode, world.allRuns().length]).toEqual([201, 1]);
   });
+});
+
+test('where a run is is said without the host that a request claims to be for', async () => {
+  const headers = {
+    'content-type': 'application/json',
+    host: 'evil.example',
+    'x-forwarded-host': 'evil.example',
+    'x-forwarded-proto': 'gopher',
+  };
+  const answer = await aWorld().send({ ...run({ name: 'hello' }), headers });
+  expect([answer.headers.location, JSON.stringify([answer.headers, answer.body]).includes('evil')]).toEqual([
+    '/v1/runs/hello',
+    false,
+  ]);
 });
 
 describe('the id of a request', () => {

@@ -51,6 +51,14 @@ describe('POST packages', () => {
     ]);
   });
 
+  test('has packages built from source where the class says so', async () => {
+    const world = aSessionWorld(installing);
+    await aClass(world, 'default', { ...offering, allowSourceBuilds: true });
+    await world.session('Ready', { spec: { className: 'default' } });
+    await world.post(PACKAGES, { packages: ['humanize'] });
+    expect(world.agent.requests).toMatchObject([{ install: { packageIndexURL: INDEX, allowSourceBuilds: true } }]);
+  });
+
   test('tells its progress as events', async () => {
     const world = aSessionWorld(installing);
     await aClass(world, 'old', { network: 'None' }, isDefault);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { afterEach, expect, test } from 'vitest';
-import { agentCommand, agentSource, bridgeCommand } from '../../../src/sandbox/agent.ts';
+import { agentCommand, agentSource, agentVersion, bridgeCommand } from '../../../src/sandbox/agent.ts';
 import { type BridgeEvent, parseBridgeEvent } from '../../../src/sandbox/bridge-protocol.ts';
 import { lines } from '../../../src/sandbox/lines.ts';
 import { encodeCommand, parseEvent } from '../../../src/sandbox/protocol.ts';
@@ -63,6 +63,14 @@ test('the command line that carries the agent has room to spare', () => {
   expect(command.slice(0, 4)).toEqual(['python3', '-I', '-S', '-c']);
   expect(command.join(' ').length).toBeLessThan(100 * 1024);
   expect(Object.keys(agentSource().modules)).toContain('agent.main');
+});
+
+test('every command has a version of its own, which is a label, and always the same one', () => {
+  const commands = [agentCommand(agentSource()), ['a', 'b'], ['a b'], ['a', 'c']];
+  const versions = commands.map(agentVersion);
+  expect(new Set(versions).size).toBe(4);
+  for (const version of versions) expect(version).toMatch(/^[0-9a-f]{10}$/);
+  expect(agentVersion(agentCommand(agentSource()))).toBe(versions[0]);
 });
 
 test('the bridge carries requests and answers of any size, as the protocol has them', async () => {

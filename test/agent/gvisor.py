@@ -65,6 +65,9 @@ class Sandbox:
         """The command of another process in the sandbox, as a container runtime starts one."""
         return [*self.runsc, 'exec', '-user', '65534:65534', self.id, *arguments]
 
+    def kill(self, signal: str) -> None:
+        subprocess.run([*self.runsc, 'kill', self.id, signal], capture_output=True)
+
     def close(self) -> None:
         subprocess.run([*self.runsc, 'delete', '--force', self.id], capture_output=True)
         # runsc leaves an empty network namespace mounted there.

@@ -9,7 +9,8 @@ import threading
 import time
 import unittest
 
-from support import MIB, Agent, SessionTest, on_the_host, open_order
+import gvisor
+from support import MIB, Agent, Bridge, SessionTest, on_the_host, open_order, order
 from test_fuzz import any_value
 from test_languages import HAS_PIP, Index
 
@@ -70,6 +71,19 @@ class Requests(SessionTest):
                 other.send_bytes(line + b'\n')
                 self.assertIsNone(other.event())
         self.assert_lives()
+
+    def test_a_flood_of_requests_is_answered_as_it_is_read(self):
+        self.run_code('import os\nfor n in range(3000): open(f"{n:04}" + "x" * 200, "w").close()')
+        with self.connect() as other:
+            flood = b''.join(b'{"id":"f%d","listFiles":{"path":""}}\n' % number for number in range(200))
+            other.send_bytes(flood)
+            self.assertEqual(self.run_code('1').text, '1')
+            with open(f'/proc/{self.agent.process.pid}/statm') as file:
+                resident = int(file.read().split()[1]) * 4096
+            if not gvisor.RUNSC:
+                self.assertLess(resident, 80 * MIB)
+            for number in range(200):
+                self.assertEqual(other.answer(f'f{number}').failed, None)
 
     def test_there_are_not_too_many_clients(self):
         others = [self.connect() for _ in range(15)]
@@ -179,6 +193,29 @@ class Packages(SessionTest):
         self.assertEqual(self.run_code('import tiny; tiny.version').text, "'1.0'")
         self.assertEqual(self.run_code('python3 -c "import tiny; print(tiny.version)"', 'bash').stdout, '1.0\n')
         self.assertEqual(self.install('tiny').done['packages'][0]['version'], '1.0')
+
+    def test_a_run_over_attach_may_bring_its_packages(self):
+        fields = {'packageIndexURL': self.index, 'timeoutSeconds': 60}
+        self.agent.send(order('import tiny; print(tiny.version)', packages=['tiny'], **fields))
+        events = self.agent.until('exit')
+        self.assertEqual([event['stdout'] for event in events if 'stdout' in event], ['1.0\n'])
+        self.agent.send(order('print("ran")', id='run-2', packages=['missing'], **fields))
+        events = self.agent.until('exit')
+        self.assertEqual(events[-1]['exit']['cause'], 'PackageInstallFailed')
+        self.assertFalse(any('stdout' in event for event in events))
+
+    def test_a_session_may_be_opened_with_packages(self):
+        for package, cause in (('tiny', None), ('missing', 'PackageInstallFailed')):
+            with Agent() as agent:
+                agent.send(open_order(packages=[package], packageIndexURL=self.index))
+                self.assertEqual(agent.hello()['session']['state'], 'opening')
+                opened = agent.until('opened')[-1]['opened']
+                self.assertEqual(opened['cause'], cause)
+                if cause is None:
+                    with Bridge(agent) as bridge:
+                        self.assertEqual(bridge.run('import tiny; tiny.version').text, "'1.0'")
+                else:
+                    self.assertIn('missing', opened['message'])
 
     def test_a_failure_is_told_in_pips_words(self):
         for package in ('missing', 'tiny==2.0', 'source'):

@@ -61,6 +61,24 @@ class Files(SessionTest):
         self.assertEqual(self.reason('readFile', path='50%'), 'Invalid')
         self.assertEqual(self.bridge.ask('removeFile', path='etc').failed, None)  # the link itself
 
+    def test_a_folder_that_becomes_a_link_at_times_leads_nowhere(self):
+        self.run_code(
+            'import os, threading, time\n'
+            'os.makedirs("real"); open("real/hostname", "w").write("mine"); os.symlink("/etc", "out")\n'
+            'os.symlink("real", "switch")\n'
+            'end = time.time() + 3\n'
+            'def swap():\n'
+            '    while time.time() < end:\n'
+            '        os.rename("real", "in"); os.rename("out", "real"); os.rename("real", "out"); os.rename("in", "real")\n'
+            'threading.Thread(target=swap).start()'
+        )
+        seen = set()
+        for _ in range(300):
+            answer = self.bridge.ask('readFile', path='real/hostname')
+            seen.add(answer.content if answer.failed is None else answer.failed['reason'])
+        self.assertLessEqual(seen, {b'mine', 'NotFound', 'PathNotAllowed'})
+        self.assertIn(b'mine', seen)
+
     def test_what_is_no_file_is_refused_at_once(self):
         self.run_code('import os, socket\nos.mkfifo("fifo"); os.mkdir("d"); s = socket.socket(socket.AF_UNIX); s.bind("socket")')
         for path in ('fifo', 'socket', 'd'):

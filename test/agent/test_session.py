@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 import unittest
 
-from support import MIB, Agent, Bridge, SessionTest, encoded, open_order, order
+from support import MIB, Agent, Bridge, SessionTest, encoded, in_gvisor, open_order, order
+
+from agent import exits
 
 
 class Opening(unittest.TestCase):
@@ -75,6 +77,47 @@ class Opening(unittest.TestCase):
             agent.hello()
             with Bridge(agent) as bridge:
                 self.assertIsNone(bridge.event())
+
+
+class Ends(unittest.TestCase):
+    def test_exits_are_kept_within_bounds_and_ids_for_longer(self):
+        kept = exits.Exits()
+        for number in range(300):
+            kept.keep(f'run-{number}', b'x' * 1000)
+        self.assertIsNone(kept.line('run-43'))
+        self.assertEqual(kept.line('run-44'), b'x' * 1000)
+        for number in range(20):
+            kept.keep(f'large-{number}', b'x' * MIB)
+        self.assertEqual(sum(line is not None for line in kept.lines.values()), 8)
+        for number in range(12_000):
+            kept.keep(f'more-{number}', b'')
+        self.assertEqual(len(kept.lines), 10_000)
+        self.assertNotIn('run-0', kept)
+
+    def test_a_run_whose_exit_is_not_kept_is_over_all_the_same(self):
+        with Agent() as agent:
+            agent.send(open_order())
+            agent.event()
+            for number in range(260):
+                agent.send(order('1', id=f'run-{number}'))
+                agent.until('exit')
+            agent.send(order('1', id='run-1'))
+            refused = agent.event()['refused']
+            self.assertEqual(refused['reason'], 'Invalid')
+            self.assertIn('is over', refused['message'])
+
+    @in_gvisor
+    def test_the_end_of_the_pod_is_obeyed_at_once(self):
+        with Agent() as agent:
+            agent.send(open_order())
+            agent.event()
+            with Bridge(agent) as bridge:
+                bridge.start('import signal, time\nsignal.signal(2, signal.SIG_IGN)\ntime.sleep(60)')
+                bridge.event()
+                started = time.monotonic()
+                agent.sandbox.kill('TERM')
+                self.assertEqual(agent.process.wait(10), 0)
+                self.assertLess(time.monotonic() - started, 5)
 
 
 class State(SessionTest):

@@ -63,11 +63,11 @@ class Execution:
             self._fail('PackageInstallFailed', failure, 'PackageInstallFailed')
 
     def keep_time(self, now: float) -> None:
-        if self.done:
-            return
         if self.installation is not None:
             self.installation.keep_time(now)
-        elif self.run is not None:
+        if self.done or self.installation is not None:
+            return
+        if self.run is not None:
             self._watch(now)
         elif self.cause is not None:
             self._fail(None, '', self.cause)

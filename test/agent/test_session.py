@@ -298,6 +298,8 @@ class Losses(SessionTest):
         for _ in range(2):
             lacking = self.run_code('y = bytearray(2**30)')
             self.assertEqual((lacking.exit['cause'], lacking.exit['error']['name'], lacking.kept), ('OutOfMemory', 'MemoryError', True))
+        limits = self.run_code('import resource\nsoft, hard = resource.getrlimit(resource.RLIMIT_AS)\nsoft < hard')
+        self.assertEqual(limits.text, 'True')  # the reserve to tell it in is not the program's
         self.assertEqual(self.run_code('x').text, '1')
         self.assertEqual(self.run_code('len(bytearray(300 * 2**20))').text, str(300 * MIB))
 

@@ -133,8 +133,39 @@ class SelfHarm(SessionTest):
         started = time.monotonic()
         self.assertEqual(self.bridge.ask('variables').failed['reason'], 'Failed')
         self.assertLess(time.monotonic() - started, 4)
-        after = self.run_code('"x" in globals()')
+        self.assertEqual((self.run_code('x').text, self.run_code('x').kept), ('1', True))
+
+    def test_an_interpreter_that_answers_no_question_is_not_waited_for(self):
+        self.run_code(
+            'class R:\n'
+            '    def __repr__(self):\n'
+            '        while True:\n'
+            '            try: time.sleep(60)\n'
+            '            except BaseException: pass\n'
+            'import time\nr = R()'
+        )
+        started = time.monotonic()
+        self.assertEqual(self.bridge.ask('variables').failed['reason'], 'Failed')
+        self.assertLess(time.monotonic() - started, 4)
+        after = self.run_code('"r" in globals()')
         self.assertEqual((after.text, after.kept), ('False', False))
+
+    def test_a_flood_of_reports_between_executions_costs_the_program_only(self):
+        self.run_code(
+            'import os, time\n'
+            'if os.fork() == 0:\n'
+            '    end = time.time() + 3\n'
+            '    os.set_blocking(1000, False)\n'
+            '    while time.time() < end:\n'
+            '        try: os.write(1000, b"[" * 65536 + b"\\n")\n'
+            '        except OSError: time.sleep(0.001)\n'
+            '    os._exit(0)'
+        )
+        started = time.monotonic()
+        for _ in range(20):
+            self.assertEqual(self.bridge.ask('listFiles', path='').failed, None)
+        self.assertEqual(self.run_code('5', timeoutSeconds=20).text, '5')
+        self.assertLess(time.monotonic() - started, 6)
 
     def test_daemons_live_on_and_end_with_the_interpreter(self):
         self.run_code(

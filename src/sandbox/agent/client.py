@@ -153,11 +153,11 @@ class Client:
 
     def _interrupt(self, answers: Answers, id: str | None) -> None:
         job = self.session.job if id is None else self.requests.get(id)
-        if id is not None and not isinstance(job, (Execution, Installation, Variables)):
+        if isinstance(job, (Execution, Installation)):
+            self.session.drop(job)
+        elif id is not None:
             answers.failed('NotFound', 'interrupt.id is no execution of this client')
             return
-        if job is not None:
-            self.session.drop(job)
         answers.done({})
 
     def _restart(self, answers: Answers, context: str | None) -> None:

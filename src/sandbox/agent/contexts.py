@@ -95,7 +95,7 @@ class Context:
         elif self.run is not None:
             self.run.prepare(wait, now)
         else:
-            if runner.reporting:
+            if runner.reporting and self.asked is not None:
                 wait.read(runner.reports, self._read_reports)
             if now >= self.drain_at:
                 for fd in {runner.stdout, runner.stderr} - self.closed:
@@ -105,7 +105,7 @@ class Context:
 
     def _read_reports(self) -> None:
         for message in self.runner.read_reports():
-            if self.asked is not None:
+            if self.asked is not None:  # what was not asked for stays in the pipe until an execution passes over it
                 self.asked(message)
 
     def drain(self) -> None:

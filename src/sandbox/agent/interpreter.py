@@ -67,10 +67,18 @@ class Interpreter:
             order = self.orders.next()
             reports.stamp = {'token': order['token']}
             if 'variables' in order:
-                variables, truncated = describe_variables(self.names)
-                report(variables=variables, truncated=truncated)
+                self.describe()
             else:
                 self.execute(order['count'], order['packages'], order['execute'])
+
+    def describe(self) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            variables, truncated = describe_variables(self.names)
+        except ANYTHING:
+            variables, truncated = None, True  # one of them took too long
+        signal.signal(signal.SIGINT, ignore)
+        report(variables=variables, truncated=truncated)
 
     def execute(self, count: int, packages: bool, order: dict) -> None:
         file = f'<execution {count}>'

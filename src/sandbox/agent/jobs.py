@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from .artifacts import tell_artifacts
-from .bounds import ASK_FOR, KILL_AFTER, NEVER
+from .bounds import ASK_FOR, KILL_AFTER, MAX_VARIABLES, NEVER
 from .contexts import Context
 from .files import Failure, write_files
 from .install import Installation
@@ -226,7 +227,7 @@ class Variables:
         self.context: Context | None = None
         self.token = os.urandom(8).hex()
         self.asked = False
-        self.until = NEVER
+        self.interrupt_at = self.until = NEVER
         self.done = False
 
     def begin(self, now: float) -> None:
@@ -239,21 +240,29 @@ class Variables:
     def keep_time(self, now: float) -> None:
         if self.done:
             return
-        if not self.asked and self.context.ready:
+        context = self.context
+        if not self.asked and context.ready:
             self.asked = True
-            self.until = now + ASK_FOR
-            self.context.asked = self._take
-            self.context.send({'token': self.token, 'variables': {}})
-        elif now >= self.until or not (self.context.ready or self.context.starting):
-            self.context.end()  # it may do anything but answer
+            self.interrupt_at, self.until = now + ASK_FOR / 2, now + ASK_FOR
+            context.asked = self._take
+            context.send({'token': self.token, 'variables': {}})
+        elif now >= self.until or not (context.ready or context.starting):
+            context.end()  # it may do anything but answer
             self._end(lambda: self.fail('Failed', 'the interpreter did not answer in time, and starts afresh'))
+        elif now >= self.interrupt_at:
+            self.interrupt_at = NEVER
+            context.runner.signal(signal.SIGINT)
 
     def _take(self, message: dict) -> None:
-        variables = message.get('variables')
-        if message.get('token') == self.token and isinstance(variables, list):
-            told = [checked_variable(each) for each in variables[:1000]]
-            truncated = len(variables) > 1000 or bool(message.get('truncated'))
+        if message.get('token') != self.token or 'variables' not in message:
+            return
+        variables = message['variables']
+        if isinstance(variables, list):
+            told = [checked_variable(each) for each in variables[:MAX_VARIABLES]]
+            truncated = len(variables) > MAX_VARIABLES or bool(message.get('truncated'))
             self._end(lambda: self.answer({'variables': [each for each in told if each], 'truncated': truncated}))
+        else:
+            self._end(lambda: self.fail('Failed', 'a variable takes too long to describe'))
 
     def _end(self, tell) -> None:
         self.done = True
@@ -262,17 +271,17 @@ class Variables:
         tell()
 
     def prepare(self, wait, now: float) -> None:
+        wait.at(self.interrupt_at)
         wait.at(self.until)
 
     def take_end(self, pid: int, status: int, usage) -> None:
         pass
 
     def stop(self, cause: str) -> None:
-        self.until = 0.0
+        self.drop()
 
     def drop(self) -> None:
-        self.done = True
-        self.fail('Interrupted', DROPPED)
+        self._end(lambda: self.fail('Interrupted', DROPPED))
 
 
 VARIABLE_BOUNDS = {'name': 256, 'type': 256, 'size': 64, 'repr': 256}

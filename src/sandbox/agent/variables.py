@@ -34,9 +34,9 @@ def describe(name: str, value) -> dict:
     kind = type(value)
     return {
         'name': clip(name, 256),
-        'type': clip(f'{kind.__name__}', 256),
+        'type': clip(attempt(lambda: f'{kind.__name__}', ''), 256),
         'size': clip(size_of(value), 64),
-        'repr': clip(attempt(lambda: BRIEF.repr(value), f'<{kind.__name__}>'), 256),
+        'repr': clip(attempt(lambda: BRIEF.repr(value), ''), 256),
     }
 
 
@@ -52,5 +52,7 @@ def size_of(value) -> str:
 def attempt(ask, otherwise):
     try:
         return ask()
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return otherwise

@@ -158,6 +158,13 @@ class Agent:
         events = list(iter(self.event, None))
         return Outcome(events, self.process.wait(ANSWER_WITHIN))
 
+    def resident(self) -> int:
+        """Bytes that the agent holds, where that can be seen."""
+        if gvisor.RUNSC:
+            return 0
+        with open(f'/proc/{self.process.pid}/statm') as file:
+            return int(file.read().split()[1]) * 4096
+
     def diagnostics(self) -> str:
         """What the agent itself said on stderr, once it has ended."""
         return self.process.stderr.read().decode()

@@ -419,8 +419,9 @@ class Attached(SessionTest):
         for _ in range(2):
             self.agent.send(order('print("never")'))
             self.agent.send(order('print("never")', id='run-2'))
+        self.agent.send(order('1', id='run-3'))
         events = []
-        while not events or 'exit' not in events[-1] or events[-1]['id'] != 'run-2':
+        while not events or 'exit' not in events[-1] or events[-1]['id'] != 'run-3':
             events.append(self.agent.event())
         self.assertEqual([event['stdout'] for event in events if 'stdout' in event], ['a\n', 'b\n'])
         self.assertFalse(any('refused' in event for event in events))

@@ -235,10 +235,11 @@ class Socket(SessionTest):
 class SlowReaders(SessionTest):
     def test_a_client_that_does_not_read_holds_up_nobody(self):
         with self.connect() as slow:
-            for _ in range(12):
+            for _ in range(24):
                 slow.start('import sys\nfor _ in range(4): sys.stdout.write("x" * 2**20); sys.stderr.write("y" * 2**19)')
             for _ in range(3):
                 self.assertEqual(self.run_code('1', timeoutSeconds=20).text, '1')
+            self.assertLess(self.agent.resident(), 70 * MIB)
             self.assertEqual(self.bridge.upload('f', b'x' * MIB).failed, None)
             for _ in range(20):
                 slow.send('readFile', path='f')

@@ -7,7 +7,7 @@ import tempfile
 import time
 import unittest
 
-from support import MIB, SessionTest, encoded
+from support import MIB, SessionTest, encoded, in_gvisor
 
 from agent import files, paths
 
@@ -146,6 +146,14 @@ class Files(SessionTest):
         )
         self.assertEqual(self.bridge.ask('removeFile', path='d').done, {})
         self.assertNotIn('d', self.names())
+
+    @in_gvisor
+    def test_a_full_disk_is_told_and_can_be_emptied(self):
+        self.run_code('try:\n    with open("fill", "wb") as f:\n        while True: f.write(b"x" * 2**20)\nexcept OSError: pass')
+        self.assertEqual(self.bridge.upload('f', os.urandom(MIB)).failed['reason'], 'DiskLimit')
+        self.assertNotIn('f', self.names())
+        self.assertEqual(self.bridge.ask('removeFile', path='fill').failed, None)
+        self.assertEqual(self.bridge.upload('f', os.urandom(MIB)).failed, None)
 
     def test_files_do_not_wait_for_executions(self):
         running = self.bridge.start('import time; time.sleep(30)')

@@ -6,6 +6,7 @@ import time
 import unittest
 
 from support import MIB, Agent, Bridge, SessionTest, encoded, in_gvisor, open_order, order
+from test_python import PYPLOT
 
 from agent import exits
 
@@ -191,6 +192,15 @@ class State(SessionTest):
     def test_results_and_streams_are_apart_and_figures_come(self):
         both = self.run_code('import sys\nprint("out"); print("err", file=sys.stderr)\n"value"')
         self.assertEqual((both.stdout, both.stderr, both.text), ('out\n', 'err\n', "'value'"))
+
+    def test_figures_come_with_the_execution_that_drew_them(self):
+        for path, content in (('matplotlib/__init__.py', b''), ('matplotlib/pyplot.py', PYPLOT)):
+            self.bridge.upload(path, content)
+        drawn = self.run_code('import matplotlib.pyplot as plt\nplt.figure()\nprint("drawn")')
+        self.assertEqual([mime['image/png'] for mime in drawn.results], [encoded(b'PNG1')])
+        self.assertEqual(self.run_code('print("nothing")').results, [])
+        drawn = self.run_code('plt.figure(7); plt.show()\n"and a value"')
+        self.assertEqual([mime.get('image/png', mime['text/plain']) for mime in drawn.results], [encoded(b'PNG7'), "'and a value'"])
 
     def test_the_agents_modules_are_not_the_programs(self):
         found = self.run_code('import sys; [name for name in sys.modules if name.split(".")[0] == "agent"]')

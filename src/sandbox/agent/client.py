@@ -189,7 +189,9 @@ class Client:
             self._fail(request, failure)
             return
         self.session.touch()
-        self.writer.tell({'id': request, 'chunk': {'bytes': download.bytes, 'contentBase64': content}})
+        # The line as encode_line makes it, without a look at each character of what is base64.
+        head = encode_line({'id': request, 'chunk': {'bytes': download.bytes, 'contentBase64': ''}})[:-5]
+        self.writer.send(b'%b"%b"}}\n' % (head, content))
         if not download.left:
             download.close()
             self.finish(request, 'done', {'bytes': download.bytes})

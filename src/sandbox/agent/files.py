@@ -64,14 +64,14 @@ class Download:
     def left(self) -> int:
         return self.bytes - self.offset
 
-    def next(self) -> str:
+    def next(self) -> bytes:
         """The next chunk in base64. A file that has shrunk fails."""
         with told_as_failure():
             content = os.pread(self.fd, min(FILE_CHUNK, self.left), self.offset)
         if not content and self.left:
             raise Failure('Failed', 'the file became shorter while it was read')
         self.offset += len(content)
-        return binascii.b2a_base64(content, newline=False).decode()
+        return binascii.b2a_base64(content, newline=False)
 
     def close(self) -> None:
         os.close(self.fd)

@@ -13,7 +13,7 @@ from support import MIB, Agent, Bridge, SessionTest, on_the_host, open_order, or
 from test_fuzz import any_value
 from test_languages import HAS_PIP, Index
 
-from agent import commands
+from agent import commands, requests
 
 
 class Requests(SessionTest):
@@ -27,7 +27,10 @@ class Requests(SessionTest):
             ({'chunk': {'contentBase64': '_', 'last': False}}, 'chunk.contentBase64'),
             ({'chunk': {'contentBase64': '', 'last': 1}}, 'chunk.last'),
             ({'install': {'packages': [], 'packageIndexURL': 'http://x', 'timeoutSeconds': 1}}, 'install.packages'),
-            ({'install': {'packages': ['--x'], 'packageIndexURL': 'http://x', 'timeoutSeconds': 1}}, 'install.packages[0]'),
+            (
+                {'install': {'packages': ['--x'], 'packageIndexURL': 'http://x', 'timeoutSeconds': 1}},
+                'install.packages[0]',
+            ),
             (
                 {
                     'install': {
@@ -95,7 +98,7 @@ class Requests(SessionTest):
 
 class Fuzz(SessionTest):
     def garbage(self, source: random.Random) -> bytes:
-        name = source.choice([*commands.REQUESTS])
+        name = source.choice([*requests.REQUESTS])
         return source.choice(
             [
                 lambda: source.randbytes(source.randrange(200)),
@@ -111,7 +114,7 @@ class Fuzz(SessionTest):
         source = random.Random(3)
         for _ in range(3000):
             try:
-                commands.parse_request(self.garbage(source))
+                requests.parse_request(self.garbage(source))
             except commands.Invalid as invalid:
                 self.assertLess(len(str(invalid)), 1024)
 

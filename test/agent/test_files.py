@@ -39,8 +39,21 @@ class Files(SessionTest):
         self.assertLess(abs(entries['f']['modified'] / 1000 - time.time()), 600)
 
     def test_any_legal_name_survives(self):
-        names = [b'\xff\xfe.bin', 'é😀'.encode(), b'100%', b'%41', b'a\nb', b'-rf', b' ', b'\xed\xa0\x80', b'x' * 255, b'\xff' * 255]
-        self.run_code(f'import os\nos.mkdir("d"); os.chdir("d")\nfor n in {names!r}: open(n, "wb").write(n)\nos.chdir("..")')
+        names = [
+            b'\xff\xfe.bin',
+            'é😀'.encode(),
+            b'100%',
+            b'%41',
+            b'a\nb',
+            b'-rf',
+            b' ',
+            b'\xed\xa0\x80',
+            b'x' * 255,
+            b'\xff' * 255,
+        ]
+        self.run_code(
+            f'import os\nos.mkdir("d"); os.chdir("d")\nfor n in {names!r}: open(n, "wb").write(n)\nos.chdir("..")'
+        )
         listed = self.names('d')
         self.assertEqual(len(listed), len(names))
         for name in listed:
@@ -51,8 +64,24 @@ class Files(SessionTest):
         self.assertEqual(self.names('d'), [])
 
     def test_no_path_leads_out(self):
-        self.run_code('import os\nos.symlink("/etc", "etc"); os.symlink("/etc/hostname", "host"); os.mkdir("d"); os.symlink("..", "d/up")')
-        for path in ('/etc/hostname', '../x', 'd/../../x', 'd//x', './d', 'd/.', '..', 'a%2fb', 'a%00', 'etc/hostname', 'host', 'd/up/d'):
+        self.run_code(
+            'import os\nos.symlink("/etc", "etc"); os.symlink("/etc/hostname", "host")\n'
+            'os.mkdir("d"); os.symlink("..", "d/up")'
+        )
+        for path in (
+            '/etc/hostname',
+            '../x',
+            'd/../../x',
+            'd//x',
+            './d',
+            'd/.',
+            '..',
+            'a%2fb',
+            'a%00',
+            'etc/hostname',
+            'host',
+            'd/up/d',
+        ):
             with self.subTest(path):
                 self.assertEqual(self.reason('readFile', path=path), 'PathNotAllowed')
                 self.assertEqual(self.bridge.upload(path, b'x').failed['reason'], 'PathNotAllowed')
@@ -69,7 +98,8 @@ class Files(SessionTest):
             'end = time.time() + 3\n'
             'def swap():\n'
             '    while time.time() < end:\n'
-            '        os.rename("real", "in"); os.rename("out", "real"); os.rename("real", "out"); os.rename("in", "real")\n'
+            '        os.rename("real", "in"); os.rename("out", "real")\n'
+            '        os.rename("real", "out"); os.rename("in", "real")\n'
             'threading.Thread(target=swap).start()'
         )
         seen = set()
@@ -80,7 +110,9 @@ class Files(SessionTest):
         self.assertIn(b'mine', seen)
 
     def test_what_is_no_file_is_refused_at_once(self):
-        self.run_code('import os, socket\nos.mkfifo("fifo"); os.mkdir("d"); s = socket.socket(socket.AF_UNIX); s.bind("socket")')
+        self.run_code(
+            'import os, socket\nos.mkfifo("fifo"); os.mkdir("d"); s = socket.socket(socket.AF_UNIX); s.bind("socket")'
+        )
         for path in ('fifo', 'socket', 'd'):
             self.assertEqual(self.reason('readFile', path=path), 'NotAFile', path)
             self.assertEqual(self.bridge.upload(path, b'x').failed['reason'], 'NotAFile', path)
@@ -149,7 +181,9 @@ class Files(SessionTest):
 
     @in_gvisor
     def test_a_full_disk_is_told_and_can_be_emptied(self):
-        self.run_code('try:\n    with open("fill", "wb") as f:\n        while True: f.write(b"x" * 2**20)\nexcept OSError: pass')
+        self.run_code(
+            'try:\n    with open("fill", "wb") as f:\n        while True: f.write(b"x" * 2**20)\nexcept OSError: pass'
+        )
         self.assertEqual(self.bridge.upload('f', os.urandom(MIB)).failed['reason'], 'DiskLimit')
         self.assertNotIn('f', self.names())
         self.assertEqual(self.bridge.ask('removeFile', path='fill').failed, None)
@@ -163,7 +197,9 @@ class Files(SessionTest):
         self.bridge.ask('interrupt', id=running)
 
     def test_a_folder_without_end_is_cut(self):
-        self.run_code('import os\nos.mkdir("d")\nfor n in range(10_050): open(f"d/{n:05}", "w").close()', timeoutSeconds=60)
+        self.run_code(
+            'import os\nos.mkdir("d")\nfor n in range(10_050): open(f"d/{n:05}", "w").close()', timeoutSeconds=60
+        )
         answer = self.bridge.ask('listFiles', path='d').done
         self.assertTrue(answer['truncated'])
         self.assertLessEqual(len(answer['entries']), 10_000)
@@ -190,7 +226,16 @@ class Files(SessionTest):
 
 class Names(unittest.TestCase):
     def test_every_name_is_decoded_as_it_was_encoded(self):
-        for name in (b'a', b'\xff', b'%', b'%41', 'é'.encode(), b'\xc3', b'\xf0\x9f\x98', bytes(range(1, 47)) + bytes(range(48, 256))):
+        for name in (
+            b'a',
+            b'\xff',
+            b'%',
+            b'%41',
+            'é'.encode(),
+            b'\xc3',
+            b'\xf0\x9f\x98',
+            bytes(range(1, 47)) + bytes(range(48, 256)),
+        ):
             self.assertEqual(paths.decode_path(paths.encode_name(name)), [name])
         self.assertEqual(paths.encode_name(b'a%\xff'), 'a%25%FF')
         self.assertEqual(paths.decode_path(''), [])

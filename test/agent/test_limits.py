@@ -142,7 +142,9 @@ class Processes(AgentTest):
 
     def test_a_fork_bomb_ends(self):
         # It gives up by itself: without a namespace around it, nobody could be sure to have caught every process.
-        bomb = 'import os, time\nend = time.time() + 3\nwhile time.time() < end:\n  try: os.fork()\n  except OSError: pass'
+        bomb = (
+            'import os, time\nend = time.time() + 3\nwhile time.time() < end:\n  try: os.fork()\n  except OSError: pass'
+        )
         run = self.run_code(bomb, timeoutSeconds=1)
         self.assertEqual(run.exit['cause'], 'Timeout')
 

@@ -129,7 +129,7 @@ class Pieces(unittest.TestCase):
             self.assertEqual(found, [b'one', b'', None, b'last'])
 
     def test_a_journal_share_that_is_spent_stays_shut(self):
-        own = journal.Journal(journal.Writer(1), "x")
+        own = journal.Journal(journal.Writer(1), 'x')
         self.assertTrue(own.tell_within('stderr', {'a': 'x'}))
         while own.tell_within('stderr', {'a': 'x' * 100_000}):
             pass

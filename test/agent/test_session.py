@@ -19,9 +19,7 @@ class Opening(unittest.TestCase):
             self.assertEqual(agent.event(), {'id': 'session-1', 'opened': {'cause': None, 'message': ''}})
             hello = agent.hello()
             self.assertLess(hello['session'].pop('idleMilliseconds'), 5000)
-            self.assertEqual(
-                hello['session'], {'id': 'session-1', 'state': 'open', 'executions': 0, 'busy': False}
-            )
+            self.assertEqual(hello['session'], {'id': 'session-1', 'state': 'open', 'executions': 0, 'busy': False})
             self.assertIsNone(hello['run'])
 
     def test_opening_is_idempotent_by_id_and_another_id_is_refused(self):
@@ -45,7 +43,9 @@ class Opening(unittest.TestCase):
             agent.send(open_order(files=files, env=[{'name': 'A', 'value': 'a'}]))
             agent.event()
             with Bridge(agent) as bridge:
-                self.assertEqual(bridge.run('import os; os.environ["A"], open("data/100%.txt").read()').text, "('a', 'content')")
+                self.assertEqual(
+                    bridge.run('import os; os.environ["A"], open("data/100%.txt").read()').text, "('a', 'content')"
+                )
                 self.assertEqual(bridge.run('echo $A', 'bash').stdout, 'a\n')
 
     def test_a_file_that_can_not_be_written_fails_the_opening(self):
@@ -200,7 +200,9 @@ class State(SessionTest):
         self.assertEqual([mime['image/png'] for mime in drawn.results], [encoded(b'PNG1')])
         self.assertEqual(self.run_code('print("nothing")').results, [])
         drawn = self.run_code('plt.figure(7); plt.show()\n"and a value"')
-        self.assertEqual([mime.get('image/png', mime['text/plain']) for mime in drawn.results], [encoded(b'PNG7'), "'and a value'"])
+        self.assertEqual(
+            [mime.get('image/png', mime['text/plain']) for mime in drawn.results], [encoded(b'PNG7'), "'and a value'"]
+        )
 
     def test_the_agents_modules_are_not_the_programs(self):
         found = self.run_code('import sys; [name for name in sys.modules if name.split(".")[0] == "agent"]')
@@ -307,7 +309,10 @@ class Losses(SessionTest):
         self.run_code('x = 1')
         for _ in range(2):
             lacking = self.run_code('y = bytearray(2**30)')
-            self.assertEqual((lacking.exit['cause'], lacking.exit['error']['name'], lacking.kept), ('OutOfMemory', 'MemoryError', True))
+            self.assertEqual(
+                (lacking.exit['cause'], lacking.exit['error']['name'], lacking.kept),
+                ('OutOfMemory', 'MemoryError', True),
+            )
         limits = self.run_code('import resource\nsoft, hard = resource.getrlimit(resource.RLIMIT_AS)\nsoft < hard')
         self.assertEqual(limits.text, 'True')  # the reserve to tell it in is not the program's
         self.assertEqual(self.run_code('x').text, '1')
@@ -368,7 +373,9 @@ class Queue(SessionTest):
         requests = []
         for number in range(12):
             client = others[number % 3]
-            requests.append((client, client.start(f'print({number}); said.append({number}); import time; time.sleep(0.02)')))
+            requests.append(
+                (client, client.start(f'print({number}); said.append({number}); import time; time.sleep(0.02)'))
+            )
         for number, (client, request) in enumerate(requests):
             self.assertEqual(client.answer(request).stdout, f'{number}\n')
         self.assertEqual(sorted(eval(self.run_code('said').text)), list(range(12)))
@@ -405,7 +412,8 @@ class Attached(SessionTest):
     def test_a_run_shares_the_sessions_state_and_brings_back_files(self):
         self.run_code('x = 40')
         events = self.attached(
-            'import os, sys\nprint(x, sys.argv[1:], os.environ["A"], open("in").read())\nopen("out.txt", "w").write("brought")\nx + 2',
+            'import os, sys\nprint(x, sys.argv[1:], os.environ["A"], open("in").read())\n'
+            'open("out.txt", "w").write("brought")\nx + 2',
             args=['a'],
             env=[{'name': 'A', 'value': 'v'}],
             files=[{'path': 'in', 'contentBase64': encoded(b'file')}],

@@ -97,7 +97,8 @@ class SelfHarm(SessionTest):
     def test_replaced_machinery(self):
         table = [
             'import builtins\nfor n in dir(builtins):\n  if n[0] != "_": setattr(builtins, n, None)',
-            'import builtins as b\nb.__import__ = b.print = b.len = b.isinstance = b.str = b.getattr = b.map = b.zip = None',
+            'import builtins as b\n'
+            'b.__import__ = b.print = b.len = b.isinstance = b.str = b.getattr = b.map = b.zip = None',
             'import json\njson.dumps = json.loads = json.JSONEncoder.encode = json.encoder.encode_basestring = None',
             'import os\nos.write = os.read = os.close = os._exit = os.dup2 = os.memfd_create = None',
             'import sys\nsys.stdout = sys.stderr = sys.stdin = None',
@@ -187,7 +188,9 @@ class SelfHarm(SessionTest):
         self.assertEqual(self.run_code('open("beat").read()').text, first)
 
     def test_a_fork_bomb_ends_and_the_session_goes_on(self):
-        bomb = 'import os, time\nend = time.time() + 3\nwhile time.time() < end:\n  try: os.fork()\n  except OSError: pass'
+        bomb = (
+            'import os, time\nend = time.time() + 3\nwhile time.time() < end:\n  try: os.fork()\n  except OSError: pass'
+        )
         self.run_code(bomb, timeoutSeconds=1)
         time.sleep(3)
         self.assertEqual(self.run_code('1 + 1', timeoutSeconds=20).text, '2')
@@ -212,7 +215,10 @@ class Socket(SessionTest):
         )
         self.assertEqual(self.run_code(connect + 'told').text, "b''")
         indirect = 'if os.fork() == 0:\n    if os.fork(): os._exit(0)\n    os.setsid(); time.sleep(0.1)\n'
-        indirect += ''.join(f'    {line}\n' for line in connect.splitlines()) + '    open("told", "wb").write(told)\n    os._exit(0)'
+        indirect += (
+            ''.join(f'    {line}\n' for line in connect.splitlines())
+            + '    open("told", "wb").write(told)\n    os._exit(0)'
+        )
         self.run_code(f'import os, time\n{indirect}')
         time.sleep(0.7)
         self.assertEqual(self.run_code('open("told", "rb").read()').text, "b''")
@@ -236,7 +242,9 @@ class SlowReaders(SessionTest):
     def test_a_client_that_does_not_read_holds_up_nobody(self):
         with self.connect() as slow:
             for _ in range(24):
-                slow.start('import sys\nfor _ in range(4): sys.stdout.write("x" * 2**20); sys.stderr.write("y" * 2**19)')
+                slow.start(
+                    'import sys\nfor _ in range(4): sys.stdout.write("x" * 2**20); sys.stderr.write("y" * 2**19)'
+                )
             for _ in range(3):
                 self.assertEqual(self.run_code('1', timeoutSeconds=20).text, '1')
             self.assertLess(self.agent.resident(), 70 * MIB)

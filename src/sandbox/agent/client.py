@@ -8,7 +8,7 @@ import time
 from collections import deque
 
 from .bounds import JOURNAL_LIMIT, MAX_QUEUED, MAX_REQUESTS, MAX_TRANSFERS, PIPE_SIZE, READ_AHEAD, TURN, WINDOW
-from .commands import Invalid, parse_request
+from .commands import Invalid
 from .files import Download, Removal, Upload, list_files
 from .install import Installation
 from .jobs import Execution, Restart, Variables
@@ -16,6 +16,7 @@ from .journal import Journal, Writer
 from .kernel import read_available
 from .lines import LineReader, clip, encode_line
 from .paths import Failure
+from .requests import parse_request
 
 
 class Answers(Journal):

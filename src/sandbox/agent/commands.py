@@ -96,36 +96,36 @@ _package = (
     rf'({_version}(,{_version})*)?'
 )
 _variable = r'(?!(LD_.*|PYTHON.*|KUBERNETES_.*|PATH)\Z)[A-Za-z_][A-Za-z0-9_]*'
-_any_text = text(LINE_LIMIT, pattern=r'.*')
-_id = text(64, least=1)
+any_text = text(LINE_LIMIT, pattern=r'.*')
+identifier = text(64, least=1)
 _epoch = number(0, 2**53 - 1, int)
 
 _env = array(record({'name': text(256, 1, _variable, 'is not permitted'), 'value': text(32_768)}), 128)
 _files = array(record({'path': relative_path, 'contentBase64': base64}), 64)
-_packages = array(text(256, 1, _package, 'must be a package name with optional extras and versions'), 32)
-_index = text(2048, 0, '(https?://[!-~]+)?', 'must be a URL')
-_timeout = number(0.001, 86_400, int, float)
+packages = array(text(256, 1, _package, 'must be a package name with optional extras and versions'), 32)
+index = text(2048, 0, '(https?://[!-~]+)?', 'must be a URL')
+timeout = number(0.001, 86_400, int, float)
 _memory = number(MIB, 2**53 - 1, int)
 
 COMMANDS = {
     'hello': record({'epoch': _epoch}),
-    'interrupt': record({'id': _id, 'epoch': _epoch}),
+    'interrupt': record({'id': identifier, 'epoch': _epoch}),
     'shutdown': record({'epoch': _epoch}),
     'execute': record(
         {
-            'id': _id,
+            'id': identifier,
             'epoch': _epoch,
             'language': text(16, 0, 'python|bash|javascript', 'must be python, bash or javascript'),
             'command': array(text(1024, least=1), 16),
-            'code': _any_text,
-            'timeoutSeconds': _timeout,
+            'code': any_text,
+            'timeoutSeconds': timeout,
             'memoryBytes': _memory,
-            'stdin': _any_text,
+            'stdin': any_text,
             'args': array(text(8192), 256),
             'env': _env,
             'files': _files,
-            'packages': _packages,
-            'packageIndexURL': _index,
+            'packages': packages,
+            'packageIndexURL': index,
             'allowSourceBuilds': boolean,
             'artifacts': array(text(256, least=1), 32),
         },
@@ -138,50 +138,16 @@ COMMANDS = {
     ),
     'open': record(
         {
-            'id': _id,
+            'id': identifier,
             'epoch': _epoch,
             'memoryBytes': _memory,
             'env': _env,
             'files': _files,
-            'packages': _packages,
-            'packageIndexURL': _index,
+            'packages': packages,
+            'packageIndexURL': index,
             'allowSourceBuilds': boolean,
         },
         defaults={'env': [], 'files': [], 'packages': [], 'packageIndexURL': '', 'allowSourceBuilds': False},
-    ),
-}
-
-_context = text(64, least=1)
-_file_path = text(16_384)
-
-REQUESTS = {
-    'execute': record(
-        {
-            'language': text(16, 0, 'python|bash', 'must be python or bash'),
-            'code': text(512 * 1024, pattern=r'.*'),
-            'timeoutSeconds': _timeout,
-            'context': _context,
-            'stdin': _any_text,
-            'detach': boolean,
-        },
-        defaults={'context': 'default', 'stdin': '', 'detach': False},
-    ),
-    'interrupt': record({'id': _id}, defaults={'id': None}),
-    'restart': record({'context': _context}, defaults={'context': None}),
-    'variables': record({'context': _context}, defaults={'context': 'default'}),
-    'listFiles': record({'path': _file_path}),
-    'readFile': record({'path': _file_path}),
-    'writeFile': record({'path': _file_path, 'bytes': number(0, 2**53 - 1, int)}),
-    'chunk': record({'contentBase64': base64, 'last': boolean}),
-    'removeFile': record({'path': _file_path}),
-    'install': record(
-        {
-            'packages': _packages,
-            'packageIndexURL': _index,
-            'allowSourceBuilds': boolean,
-            'timeoutSeconds': _timeout,
-        },
-        defaults={'allowSourceBuilds': False},
     ),
 }
 
@@ -203,27 +169,3 @@ def parse_command(line: bytes | None) -> tuple[str, dict]:
     if command.get('packages') and not command['packageIndexURL']:
         raise Invalid(f'{name}.packageIndexURL is required for packages')
     return name, command
-
-
-def parse_request(line: bytes | None) -> tuple[str, str, dict]:
-    """The request's id, the command's name and its fields. Raises Invalid, and only that, for any other line."""
-    if line is None:
-        raise Invalid(f'a line must be shorter than {LINE_LIMIT} bytes')
-    try:
-        message = parse_json(line)
-    except ValueError:
-        raise Invalid('a line must be JSON in UTF-8') from None
-    if not isinstance(message, dict):
-        raise Invalid('a request must be an object')
-    request = _id(message.pop('id', None), 'id')
-    try:
-        if len(message) != 1 or not REQUESTS.keys() & message:
-            raise Invalid(f'a request must have an id and one of {", ".join(REQUESTS)}')
-        name, fields = message.popitem()
-        fields = REQUESTS[name](fields, name)
-        if name == 'install' and not (fields['packages'] and fields['packageIndexURL']):
-            raise Invalid('install.packages and install.packageIndexURL are required')
-    except Invalid as invalid:
-        invalid.request = request
-        raise
-    return request, name, fields

@@ -103,7 +103,7 @@ class Interpreter:
             os._exit(exit_code)  # the program has closed the way to the agent
 
     def _prepare(self, packages: bool, order: dict) -> dict:
-        """Makes things as an execution expects them. Returns the environment variables that are its own, as they were."""
+        """Makes things as an execution expects them. Returns its own environment variables, as they were before."""
         sys.modules['__main__'] = self.module
         self.names.update(__name__='__main__', __builtins__=builtins)
         sys.argv = ['', *order['args']]

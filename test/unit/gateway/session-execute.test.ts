@@ -266,8 +266,9 @@ describe('a connection', () => {
     await world.post(EXECUTE, { code: 'x' });
     await world.clock.advance(59_000);
     await world.post(EXECUTE, { code: 'x' });
+    await world.clock.advance(59_999);
     expect([world.bridges.size, world.agent.streams.length]).toEqual([1, 1]);
-    await world.clock.advance(60_000);
+    await world.clock.advance(1);
     expect([world.bridges.size, world.clock.pending]).toEqual([0, 0]);
     expect(await world.agent.streams[0]?.ended).toMatchObject({ kind: 'closed' });
     await world.post(EXECUTE, { code: 'x' });
@@ -454,6 +455,22 @@ describe('a client that leaves', () => {
   test('leaves a detached one alone', async () => {
     expect(await leave({ code: 'x', detach: true })).toEqual([]);
   });
+});
+
+test('a client that does not read what its program says is let go of, and its program interrupted', async () => {
+  const world = await ready(silent);
+  const headers = { 'content-type': 'application/json', ...SSE };
+  const payload = { code: 'x' };
+  const pending = world.app.inject({ method: 'POST', url: EXECUTE, payload, headers, payloadAsStream: true });
+  await world.until(() => executions(world).length === 1);
+  const [stream] = world.agent.streams;
+  const id = executions(world)[0]?.id;
+  stream?.say({ id, stdout: 'o' });
+  const answer = await pending;
+  answer.stream().on('error', () => undefined);
+  for (let turn = 0; turn < 20; turn++) stream?.say({ id, stdout: 'x'.repeat(500_000) });
+  await world.until(() => world.agent.requests.length === 2);
+  expect(world.agent.requests.at(-1)).toMatchObject({ interrupt: { id } });
 });
 
 describe('beside executions', () => {

@@ -71,7 +71,7 @@ describe('a download', () => {
   });
 
   test.each<[string, object[]]>([
-    ['longer', [chunk(3, 'one'), chunk(3, 'two'), { done: {} }]],
+    ['longer', [chunk(3, 'one'), chunk(3, 'two')]],
     ['shorter', [chunk(9, 'one'), { done: {} }]],
     ['broken off', [chunk(9, 'one'), { failed: { reason: 'Failed', message: '' } }]],
   ])('that is %s than it said is broken off', async (_what, events) => {

@@ -114,3 +114,11 @@ test('a request whose events can not be taken fails alone', async () => {
   await expect(bad.done).rejects.toThrow('no room');
   expect(await good.done).toEqual({});
 });
+
+test('a request that nobody waits for any more breaks without harm', async () => {
+  const { stream, bridge } = aBridge();
+  bridge.call(list('a'));
+  stream.end();
+  await bridge.ended;
+  await settle();
+});

@@ -78,12 +78,17 @@ export class SessionBridges {
   /** The bridge to the sandbox, opened where there is none. Rejects with `SandboxUnreachable`, or with a `Problem` where there are too many. */
   async lease(address: SandboxAddress, purpose: Purpose = 'calls'): Promise<Lease> {
     const key = `${address.podUID}/${purpose}`;
-    const entry = this.#entries.get(key) ?? this.#open(key, address);
+    const known = this.#entries.get(key);
+    const entry = known ?? this.#open(key, address);
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     entry.idle?.[Symbol.dispose]();
     entry.users++;
     const bridge = await entry.opening;
+    if (known && !bridge.isOpen) {
+      this.#forget(key, entry);
+      return this.lease(address, purpose);
+    }
     return { bridge, [Symbol.dispose]: once(() => this.#release(key, entry, purpose)) };
   }
 

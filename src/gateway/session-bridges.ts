@@ -76,7 +76,7 @@ export class SessionBridges {
   }
 
   /** The bridge to the sandbox, opened where there is none. Rejects with `SandboxUnreachable`, or with a `Problem` where there are too many. */
-  async lease(address: SandboxAddress, purpose: Purpose = 'calls'): Promise<Lease> {
+  async lease(address: SandboxAddress, purpose: Purpose = 'calls', again = true): Promise<Lease> {
     const key = `${address.podUID}/${purpose}`;
     const known = this.#entries.get(key);
     const entry = known ?? this.#open(key, address);
@@ -84,10 +84,12 @@ export class SessionBridges {
     this.#entries.set(key, entry);
     entry.idle?.[Symbol.dispose]();
     entry.users++;
-    const bridge = await entry.opening;
-    if (known && !bridge.isOpen) {
+    // What somebody else has begun may have failed, or ended, for want of what is there by now.
+    const isBegun = known !== undefined && again;
+    const bridge = await (isBegun ? entry.opening.catch(() => undefined) : entry.opening);
+    if (!bridge || (isBegun && !bridge.isOpen)) {
       this.#forget(key, entry);
-      return this.lease(address, purpose);
+      return this.lease(address, purpose, false);
     }
     return { bridge, [Symbol.dispose]: once(() => this.#release(key, entry, purpose)) };
   }

@@ -71,16 +71,33 @@ export async function readySession(
   signal: AbortSignal,
 ): Promise<{ session: ReplSession; address: SandboxAddress }> {
   const milliseconds = deps.config.limits.executeOverhead;
-  const session = await settledSession(deps, found, { milliseconds, signal });
+  const wanted = preparing(deps);
+  const session = await awaitSession(deps, found, { wanted, milliseconds, signal });
   if (signal.aborted) throw signal.reason;
   const { state, message } = standing(session);
   if (state === 'ended') throw sessionEnded(session);
-  const { podName, podUID } = session.status?.sandbox ?? {};
-  if (state === 'ready' && podName && podUID)
-    return { session, address: { namespace: session.metadata.namespace ?? '', podName, podUID } };
+  const address = addressOf(session);
+  if (state === 'ready' && address) return { session, address };
   throw new Problem('SessionStarting', `The session is not ready yet. ${message} Try again in a moment.`, {
     retryAfterSeconds: START_RETRY_SECONDS,
   });
+}
+
+/** Whether a session has settled. A connection takes time to open: it is begun as soon as the session has a sandbox. */
+function preparing({ bridges }: GatewayDeps): (session: ReplSession) => boolean {
+  let begun = false;
+  return (session) => {
+    const address = addressOf(session);
+    if (hasSettled(session) || begun || !address) return hasSettled(session);
+    begun = true;
+    void bridges.reaches(address);
+    return false;
+  };
+}
+
+function addressOf({ metadata, status }: ReplSession): SandboxAddress | undefined {
+  const { podName, podUID } = status?.sandbox ?? {};
+  return podName && podUID ? { namespace: metadata.namespace ?? '', podName, podUID } : undefined;
 }
 
 export function sessionEnded(session: ReplSession): Problem {

@@ -6,6 +6,7 @@ import { anExit, type Rule } from '../../support/bridge-agent.ts';
 import { settle } from '../../support/clock.ts';
 import { aSessionWorld, type SessionWorld } from '../../support/gateway-sessions.ts';
 import { problemOf } from '../../support/gateway-world.ts';
+import { TestStream } from '../../support/stream.ts';
 
 const EXECUTE = '/v1/sessions/s1/execute';
 const SSE = { accept: 'text/event-stream' };
@@ -138,13 +139,46 @@ describe('an execution', () => {
 });
 
 describe('the session of an execution', () => {
-  test('that is starting is waited for', async () => {
+  test('that is starting is waited for, and its connection opened meanwhile', async () => {
     const world = aSessionWorld(saying(anExit()));
-    await world.session('Starting');
+    await world.session('Queued');
     const pending = world.post(EXECUTE, { code: 'x' });
     await world.until(() => world.sessions.listening > 0);
     expect(world.agent.streams).toEqual([]);
+    await world.stand('s1', 'Starting');
+    await world.until(() => world.bridges.size === 1);
+    expect(executions(world)).toEqual([]);
     await world.stand('s1', 'Ready');
+    expect((await pending).json()).toMatchObject({ reason: 'Completed' });
+    expect(world.agent.streams).toHaveLength(1);
+  });
+
+  test('may have no agent yet where its connection is opened ahead', async () => {
+    const world = aSessionWorld(saying(anExit()));
+    await world.session('Starting');
+    const { onExec } = world.kube;
+    world.kube.onExec = () => {
+      throw new Error('the agent serves no bridge');
+    };
+    const pending = world.post(EXECUTE, { code: 'x' });
+    await world.until(() => world.sessions.listening > 0);
+    world.kube.onExec = onExec;
+    await world.stand('s1', 'Ready');
+    expect((await pending).json()).toMatchObject({ reason: 'Completed' });
+  });
+
+  test('may become ready before the connection that is opened ahead has failed', async () => {
+    const world = aSessionWorld(saying(anExit()));
+    await world.session('Starting');
+    const { onExec } = world.kube;
+    const stillborn = new TestStream();
+    world.kube.onExec = () => stillborn;
+    const pending = world.post(EXECUTE, { code: 'x' });
+    await world.until(() => world.bridges.size === 1);
+    world.kube.onExec = onExec;
+    await world.stand('s1', 'Ready');
+    await settle();
+    stillborn.end();
     expect((await pending).json()).toMatchObject({ reason: 'Completed' });
   });
 

@@ -5,6 +5,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { GatewayDeps } from '../deps.ts';
 import type { Holds } from '../plugins/holds.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
+import type { Tell } from '../session-calls.ts';
 import { streamWork } from '../session-events.ts';
 import { InstalledPackages, InstallPackages, installPackages } from '../session-packages.ts';
 import { findSession, readySession } from '../session-store.ts';
@@ -38,7 +39,7 @@ export function packageRoute(app: FastifyInstance, deps: GatewayDeps, holds: Hol
       const { signal } = hold;
       const ready = await readySession(deps, await findSession(deps, caller, params.name), signal);
       if (!wantsEvents(headers.accept)) return installPackages(deps, ready, body, { signal });
-      const work = async (tell: Parameters<Parameters<typeof streamWork>[1]['work']>[0]) => [
+      const work = async (tell: Tell) => [
         { event: 'finished', data: await installPackages(deps, ready, body, { signal, tell }) },
       ];
       return streamWork(deps, { request, reply, hold, work });

@@ -152,6 +152,14 @@ class Files(SessionTest):
         self.assertEqual(self.names('g'), [])
         self.assertEqual([name for name in self.names() if name.startswith('.coderun')], [])
 
+    def test_a_file_is_written_without_its_length_being_known(self):
+        request = self.bridge.send('writeFile', path='f')
+        self.bridge.event()
+        for content, last in ((b'one', False), (b'two', False), (b'', True)):
+            self.bridge.send_as(request, 'chunk', contentBase64=encoded(content), last=last)
+        self.assertEqual(self.bridge.answer(request).done, {})
+        self.assertEqual(self.bridge.ask('readFile', path='f').content, b'onetwo')
+
     def test_chunks_after_a_failure_are_passed_over(self):
         request = self.bridge.send('writeFile', path='f', bytes=1)
         for _ in range(3):

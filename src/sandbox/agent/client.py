@@ -197,7 +197,7 @@ class Client:
             download.close()
             self.finish(request, 'done', {'bytes': download.bytes})
 
-    def _writeFile(self, answers: Answers, path: str, bytes: int) -> None:
+    def _writeFile(self, answers: Answers, path: str, bytes: int | None) -> None:
         self.requests[answers.id] = Upload(self.session.workspace, path, bytes)
         answers.tell('window', {'bytes': WINDOW})
 

@@ -80,13 +80,14 @@ class Download:
 class Upload:
     """A file on its way into the working directory: under a name of its own until it is whole."""
 
-    def __init__(self, workspace: int, path: str, size: int) -> None:
-        if size > FILE_LIMIT:
+    def __init__(self, workspace: int, path: str, size: int | None) -> None:
+        if size is not None and size > FILE_LIMIT:
             raise Failure('Invalid', f'writeFile.bytes must be at most {FILE_LIMIT}')
         *folders, self.name = decode_path(path) or [b'']
         if not self.name:
             raise Failure('NotAFile', 'the path is the working directory')
-        self.left = size
+        self.is_sized = size is not None
+        self.left = size if size is not None else FILE_LIMIT
         self.part = b'.coderun-' + os.urandom(8).hex().encode()
         with told_as_failure(), folder_of(workspace, folders, make_folders=True) as folder:
             mode = self._mode_of_old(folder)
@@ -112,13 +113,13 @@ class Upload:
 
     def write(self, content: bytes) -> None:
         if len(content) > self.left:
-            raise Failure('Invalid', 'there is more content than writeFile.bytes said')
+            raise Failure('Invalid', 'there is more content than there may be')
         self.left -= len(content)
         with told_as_failure():
             write_all(self.fd, content)
 
     def finish(self) -> None:
-        if self.left:
+        if self.is_sized and self.left:
             raise Failure('Invalid', 'there is less content than writeFile.bytes said')
         with told_as_failure():
             os.rename(self.part, self.name, src_dir_fd=self.folder, dst_dir_fd=self.folder)

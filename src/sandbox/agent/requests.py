@@ -26,7 +26,7 @@ REQUESTS = {
     'variables': record({'context': _context}, defaults={'context': 'default'}),
     'listFiles': record({'path': _file_path}),
     'readFile': record({'path': _file_path}),
-    'writeFile': record({'path': _file_path, 'bytes': number(0, 2**53 - 1, int)}),
+    'writeFile': record({'path': _file_path, 'bytes': number(0, 2**53 - 1, int)}, defaults={'bytes': None}),
     'chunk': record({'contentBase64': base64, 'last': boolean}),
     'removeFile': record({'path': _file_path}),
     'install': record(

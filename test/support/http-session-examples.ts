@@ -182,15 +182,15 @@ function execution(code: string): object[] {
   const session = (executionCount: number) => ({ session: { executionCount, stateKept: true } });
   switch (code) {
     case 'print(x)':
-      return [
-        started(2),
-        { stdout: '42\n' },
-        anExit({ ...session(2), output: printed(3, 0) }),
-      ];
+      return [started(2), { stdout: '42\n' }, anExit({ ...session(2), output: printed(3, 0) })];
     case '1/0': {
       const traceback = `${TRACEBACK}ZeroDivisionError: division by zero\n`;
       const error = { name: 'ZeroDivisionError', value: 'division by zero', traceback };
-      return [started(3), { stderr: traceback }, anExit({ ...session(3), exitCode: 1, error, output: printed(0, traceback.length) })];
+      return [
+        started(3),
+        { stderr: traceback },
+        anExit({ ...session(3), exitCode: 1, error, output: printed(0, traceback.length) }),
+      ];
     }
     default:
       return [started(1), { result: { mime: { 'text/plain': '42' } } }, anExit(session(1))];

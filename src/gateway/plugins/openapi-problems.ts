@@ -79,10 +79,15 @@ export function problemsOf({ method, url, body, keyed, config }: Route): Answere
   return [...new Set([...codes, ...(config?.problems ?? []), ...(config?.answersRuns ? EXECUTE_PROBLEMS : [])])];
 }
 
+interface BodySchema {
+  anyOf?: { type?: string }[];
+}
+
 /** An operation of an OpenAPI document, as far as it is changed here. */
 export interface Operation {
   parameters?: unknown[];
   responses?: Record<string, unknown>;
+  requestBody?: { required?: boolean; content: Record<string, { schema: BodySchema }> };
   'x-problems'?: AnsweredCode[];
 }
 

@@ -112,7 +112,15 @@ function uploadRoute(root: FastifyInstance, deps: GatewayDeps, holds: Holds): vo
         streamsBody: true,
         problems: [
           ...[...SESSION_PROBLEMS, ...FILE_PROBLEMS],
-          ...(['NotAFile', 'NotAFolder', 'FileExists', 'FileTooLarge', 'DiskFull', 'SessionBusy'] as const),
+          ...([
+            'NotAFile',
+            'NotAFolder',
+            'FileExists',
+            'FileTooLarge',
+            'DiskFull',
+            'SessionBusy',
+            'UnsupportedMediaType',
+          ] as const),
         ],
       },
       schema: {

@@ -41,7 +41,14 @@ const ROWS: Row[] = [
     413,
     'BodyTooLarge',
   ],
-  ['1 a spec over the limit of a spec', create({ files: filesOf(800_000) }), 413, 'BodyTooLarge'],
+  [
+    '1 a spec over the limit of a spec',
+    create({
+      files: [...filesOf(250_000), ...filesOf(250_000, 'b'), ...filesOf(250_000, 'c'), ...filesOf(250_000, 'd')],
+    }),
+    413,
+    'BodyTooLarge',
+  ],
   [
     '1 a file that says it is over the limit',
     put('/files/content?path=a', { 'content-length': String(FILE_LIMIT_BYTES + 1) }, Readable.from([])),

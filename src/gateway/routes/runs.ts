@@ -28,15 +28,16 @@ async function runSpec(
   caller: Caller,
   fields: Omit<z.output<typeof CreateRun>, 'name'>,
 ): Promise<CodeRunSpec> {
-  const { className, sessionRef } = fields;
-  // A run within a session has the class of the session.
-  const given = sessionRef && className === undefined;
-  if (given && caller.classes) await checkSession(deps, caller, sessionRef.name);
-  const allowed = given ? undefined : allowedClass(caller, className, 'className');
-  return { ...fields, ...(allowed !== undefined && { className: allowed }), cancelled: false };
+  const { sessionRef } = fields;
+  if (sessionRef) {
+    if (caller.classes) await checkSession(deps, caller, sessionRef.name);
+    return { ...fields, cancelled: false };
+  }
+  const className = allowedClass(caller, fields.className, 'className');
+  return { ...fields, ...(className !== undefined && { className }), cancelled: false };
 }
 
-/** One that isn't there is for the controller to tell. */
+/** A run in a session has the class of that; a session that isn't there is for the controller to tell. */
 async function checkSession(deps: GatewayDeps, caller: Caller, name: string): Promise<void> {
   try {
     checkClassOf(caller, await findSession(deps, caller, name));

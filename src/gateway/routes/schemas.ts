@@ -2,7 +2,7 @@
 
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import { codeRunFields } from '../../api/coderun.ts';
+import { codeRunFields, GIVEN_BY_SESSION } from '../../api/coderun.ts';
 import { replSessionFields } from '../../api/replsession.ts';
 import { ObjectName } from '../../api/schema.ts';
 import { RunSummary } from '../run-view.ts';
@@ -46,6 +46,12 @@ export const CreateRun = z
   .refine((body) => (body.code === undefined) !== (body.codeFrom === undefined), {
     path: ['code'],
     message: 'set exactly one of code and codeFrom',
+  })
+  .superRefine((body, context) => {
+    if (!body.sessionRef) return;
+    const message = "is the session's to say; leave it out beside sessionRef";
+    for (const field of GIVEN_BY_SESSION)
+      if (body[field] !== undefined) context.addIssue({ code: 'custom', path: [field], message });
   })
   .meta({
     id: 'CreateRun',

@@ -67,6 +67,15 @@ const ROWS: Row[] = [
   ['8 an unknown field', execute({ timeout: 5 }), 400, 'InvalidRequest', 'timeout'],
   ['8 an unknown parameter', get('/files?recursive=true'), 400, 'InvalidRequest', 'recursive'],
   ['8 a body where there is none', post(`${SESSION}/interrupt`, { id: 'x' }), 400, 'InvalidRequest'],
+  ...Object.entries({ className: 'small', resources: { memory: '1Gi' }, packages: ['humanize'] }).map(
+    ([field, value]): Row => [
+      `8 a run in a session that says its own ${field}`,
+      post('/v1/runs', { code: '1', sessionRef: { name: 's1' }, [field]: value }),
+      400,
+      'InvalidRequest',
+      field,
+    ],
+  ),
   ['9 a string for true', execute({ detach: 'true' }), 400, 'InvalidRequest', 'detach'],
   ['9 a fraction', execute({ timeoutSeconds: 0.5 }), 400, 'InvalidRequest', 'timeoutSeconds'],
   ['9 the same parameter twice', get('/files?path=a&path=b'), 400, 'InvalidRequest', 'path'],

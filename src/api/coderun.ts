@@ -130,7 +130,7 @@ const WithCode = withRule(
 );
 
 /** What a session has been given for all of its executions. */
-const GIVEN_BY_SESSION = ['className', 'resources', 'packages'] as const;
+export const GIVEN_BY_SESSION = ['className', 'resources', 'packages'] as const;
 
 /** One rule a field, so that the error names the field. */
 export const CodeRunSpec = GIVEN_BY_SESSION.reduce(

@@ -33,7 +33,7 @@ export const randomBase32 = (random: RandomBytes, characters = NAME_CHARACTERS):
   Array.from(random(characters), (byte) => BASE32[byte % BASE32.length]).join('');
 
 /** Creates an object for the caller; under a naming with a key, gives the one that the same request has created before. */
-export async function createObject<T extends Ending>(
+async function createObject<T extends Ending>(
   { type }: Kind,
   { kube, random }: Pick<GatewayDeps, 'kube' | 'random'>,
   caller: Caller,

@@ -4,14 +4,15 @@ import type { InjectOptions } from 'fastify';
 
 const URL_VARIABLE = '$CODERUN_URL';
 
-/** The request of `command`. Throws an Error for options that the documentation has no use for. */
-export function requestOf(command: string): InjectOptions & { url: string } {
+/** The request of `command`, which may send the content of one of `files`. Throws an Error for options that the documentation has no use for. */
+export function requestOf(command: string, files: Record<string, string> = {}): InjectOptions & { url: string } {
   const [program, ...words] = shellWords(command);
   if (program !== 'curl') throw new Error(`not a curl command: ${command}`);
   const headers: Record<string, string> = {};
   const request: { method?: string; url?: string; payload?: string } = {};
   const take: Record<string, (value: string) => void> = {
     '-X': (value) => Object.assign(request, { method: value }),
+    '-T': (value) => Object.assign(request, { method: 'PUT', payload: files[value] }),
     '-d': (value) => Object.assign(request, { payload: value }),
     '-H': (value) => {
       const [name = '', ...rest] = value.split(': ');

@@ -8,7 +8,11 @@ import { BridgeAgent, type Rule } from './bridge-agent.ts';
 import { aWorld, NAMESPACE, type WorldOptions } from './gateway-world.ts';
 
 export function aSessionWorld(rule?: Rule, options: WorldOptions = {}) {
-  const world = aWorld(options);
+  return withSessions(aWorld(options), rule);
+}
+
+/** `world`, with an agent in its sandboxes. */
+export function withSessions<World extends ReturnType<typeof aWorld>>(world: World, rule?: Rule) {
   const agent = new BridgeAgent(rule);
   world.kube.onExec = () => agent.connect();
   return { ...world, agent, ...sessionWords(world) };

@@ -5,6 +5,7 @@ import { errorTable } from '../../src/gateway/problem-meanings.ts';
 import { requestOf } from './curl.ts';
 import { aWorld } from './gateway-world.ts';
 import { EXAMPLES, type Example, pretendController } from './http-examples.ts';
+import { pretendSessions, UPLOADS } from './http-session-examples.ts';
 
 interface Answered extends Example {
   type: string;
@@ -15,11 +16,12 @@ interface Answered extends Example {
 export async function httpApiPage(): Promise<string> {
   const world = aWorld();
   pretendController(world.kube);
+  await pretendSessions(world.kube);
   const document: ShownDocument = (await world.get('/openapi.json')).json();
   const operations = operationsOf(document);
   const answers: Answered[] = [];
   for (const example of EXAMPLES) {
-    const { statusCode, headers, body } = await world.send(requestOf(example.curl));
+    const { statusCode, headers, body } = await world.send(requestOf(example.curl, UPLOADS));
     const documented = operations.find(({ operation }) => operation.operationId === example.operation)?.operation
       .responses;
     if (statusCode !== example.status || !(String(statusCode) in (documented ?? {})))
@@ -48,8 +50,9 @@ camelCase, and unknown fields are refused. \`CODERUN_URL\` is where your gateway
 
 \`Authorization: Bearer\` with an API key (\`crk_…\`) or a token of Kubernetes. A key has one namespace. For a token, the
 cluster's own RBAC decides: creating a run takes the right to \`create\` \`coderuns.coderun.dev\`, looking at it \`get\` or
-\`list\`, cancelling it \`patch\`; batches and sessions have their own resources (\`codebatches\`, \`replsessions\`). A service account works in its own
-namespace, and whoever names another in the header \`x-coderun-namespace\` in that one. What is in another namespace does
+\`list\`, cancelling it \`patch\`; batches and sessions have their own resources (\`codebatches\`, \`replsessions\`). Whatever acts in
+a session, on its files or packages takes \`patch\`, looking at its files or variables \`get\`, and \`/repl\` \`create\`. A service
+account works in its own namespace, and whoever names another in the header \`x-coderun-namespace\` in that one. What is in another namespace does
 not exist: 404. Without credentials there is nothing, unless the gateway is set up for anonymous callers
 (\`CODERUN_ANONYMOUS_NAMESPACE\`), as a quickstart's is.
 
@@ -95,16 +98,15 @@ Statuses: ${Object.keys(responses).join(', ')}.
 ${examples.join('')}`;
 }
 
-function exampleText({ says, curl, type, body }: Answered): string {
+function exampleText({ says, curl, status, type, body }: Answered): string {
   const isJson = /^application\/(problem\+)?json/.test(type);
   const shown = isJson ? JSON.stringify(JSON.parse(body), undefined, 2) : body.trimEnd();
+  const answer = body === '' ? `Answered ${status}.` : `\`\`\`${isJson ? 'json' : 'text'}\n${shown}\n\`\`\``;
   return `
 ${says ? `${says}\n\n` : ''}\`\`\`sh
 ${curl}
 \`\`\`
 
-\`\`\`${isJson ? 'json' : 'text'}
-${shown}
-\`\`\`
+${answer}
 `;
 }

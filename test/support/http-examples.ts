@@ -6,6 +6,7 @@ import { succeededCondition } from '../../src/api/conditions.ts';
 import { CODE_BATCHES, CODE_RUNS } from '../../src/api/group.ts';
 import type { Reason } from '../../src/api/reasons.ts';
 import type { FakeKube } from './fake-kube.ts';
+import { SESSION_EXAMPLES } from './http-session-examples.ts';
 
 export interface Example {
   /** The operation that it is about. */
@@ -112,6 +113,7 @@ export const EXAMPLES: Example[] = [
     status: 200,
   },
   { operation: 'cancelBatch', says: '', curl: 'curl -s -X DELETE $CODERUN_URL/v1/batches/many', status: 200 },
+  ...SESSION_EXAMPLES,
 ];
 
 const START = '2026-01-01T00:00:00Z';

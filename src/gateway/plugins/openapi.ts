@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { NAMESPACE_HEADER } from '../auth/bearer.ts';
 import { docsPage, PAGE_POLICY, type ShownDocument } from '../docs-page.ts';
+import { IdempotencyHeaders } from '../idempotency.ts';
 import { ProblemBody } from '../problem.ts';
 import { PROBLEM_TYPE } from './errors.ts';
 import { type Operation, problemsOf, withProblems } from './openapi-problems.ts';
@@ -54,7 +55,8 @@ export function installOpenApi(app: FastifyInstance): void {
       const codes = problemsOf({
         method: String(method),
         url: input.url,
-        body: input.schema?.body !== undefined,
+        body: input.schema?.body !== undefined && !config?.streamsBody,
+        keyed: input.schema?.headers === IdempotencyHeaders,
         config,
       });
       return { schema: schema.hide ? schema : { ...schema, 'x-problems': codes }, url };
@@ -89,7 +91,7 @@ type Paths = Record<string, Record<string, Operation>>;
 function completed<T extends object>(document: T): T {
   const paths = (document as { paths?: Paths }).paths ?? {};
   const complete = (operation: Operation): Operation => ({
-    ...withProblems(operation),
+    ...withOptionalBody(withProblems(operation)),
     parameters: [...(operation.parameters ?? []), NAMESPACE_PARAMETER],
   });
   const entries = Object.entries(paths).map(([path, operations]) => [
@@ -97,6 +99,19 @@ function completed<T extends object>(document: T): T {
     Object.fromEntries(Object.entries(operations).map(([method, operation]) => [method, complete(operation)])),
   ]);
   return { ...document, paths: Object.fromEntries(entries) };
+}
+
+/** A body that may be null may be left out. */
+function withOptionalBody({ requestBody, ...operation }: Operation): Operation {
+  if (!requestBody) return operation;
+  let required = true;
+  const content = Object.entries(requestBody.content).map(([type, { schema }]) => {
+    const [first, ...rest] = schema.anyOf?.filter((choice) => choice.type !== 'null') ?? [];
+    if (!first || rest.length > 0) return [type, { schema }];
+    required = false;
+    return [type, { schema: first }];
+  });
+  return { ...operation, requestBody: { ...requestBody, required, content: Object.fromEntries(content) } };
 }
 
 /** Every named schema is there twice, as it is sent and as it is answered; only what the paths refer to is kept. */

@@ -8,7 +8,8 @@ import { PROBLEMS } from '../plugins/openapi.ts';
 import type { Tell } from '../session-calls.ts';
 import { streamWork } from '../session-events.ts';
 import { InstalledPackages, InstallPackages, installPackages } from '../session-packages.ts';
-import { findSession, readySession } from '../session-store.ts';
+import { SESSION_PROBLEMS } from '../session-problem.ts';
+import { findReadySession } from '../session-store.ts';
 import { wantsEvents } from '../sse.ts';
 import { EVENTS, SessionPath } from './schemas.ts';
 
@@ -32,12 +33,13 @@ export function packageRoute(app: FastifyInstance, deps: GatewayDeps, holds: Hol
           ...PROBLEMS,
         },
       },
+      config: { problems: [...SESSION_PROBLEMS, 'SessionBusy', 'Interrupted', 'PackagesNotOffered', 'DiskFull'] },
     },
     async (request, reply) => {
       const { body, params, caller, headers } = request;
       const hold = holds.take(reply);
       const { signal } = hold;
-      const ready = await readySession(deps, await findSession(deps, caller, params.name), signal);
+      const ready = await findReadySession(deps, caller, params.name, signal);
       if (!wantsEvents(headers.accept)) return installPackages(deps, ready, body, { signal });
       const work = async (tell: Tell) => [
         { event: 'finished', data: await installPackages(deps, ready, body, { signal, tell }) },

@@ -2,7 +2,7 @@
 
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import { codeRunFields } from '../../api/coderun.ts';
+import { codeRunFields, GIVEN_BY_SESSION } from '../../api/coderun.ts';
 import { replSessionFields } from '../../api/replsession.ts';
 import { ObjectName } from '../../api/schema.ts';
 import { RunSummary } from '../run-view.ts';
@@ -47,6 +47,12 @@ export const CreateRun = z
     path: ['code'],
     message: 'set exactly one of code and codeFrom',
   })
+  .superRefine((body, context) => {
+    if (!body.sessionRef) return;
+    const message = "is the session's to say; leave it out beside sessionRef";
+    for (const field of GIVEN_BY_SESSION)
+      if (body[field] !== undefined) context.addIssue({ code: 'custom', path: [field], message });
+  })
   .meta({
     id: 'CreateRun',
     oneOf: [{ required: ['code'] }, { required: ['codeFrom'] }],
@@ -62,7 +68,7 @@ export const CreateSession = z
     name: ObjectName.optional().describe('Name of the session, unique in its namespace. Left out, one is made.'),
     ...sessionFields,
   })
-  .meta({ id: 'CreateSession' });
+  .meta({ id: 'CreateSession', examples: [{ name: 'notebook', idleTimeoutSeconds: 600 }] });
 
 export const SessionWaitQuery = z.strictObject({ wait: waitSeconds('the session is ready, or has ended') });
 

@@ -131,26 +131,35 @@ test('POST /execute makes a CodeRun and answers its end', async () => {
   expect((await pending).json()).toEqual({ success: true, stdout: '42\n', stderr: '', returncode: 0 });
 });
 
-test('a run with every field, but for a session that gives some of them, is taken as it is', async () => {
-  const body = {
-    code: 'print(1)',
-    language: 'bash',
-    className: 'default',
-    timeoutSeconds: 10,
-    resources: { cpu: '500m', memory: '64Mi' },
-    stdin: 'x',
-    args: ['a', ''],
-    env: [{ name: 'A', value: '\u0001é' }],
-    files: [
-      { path: 'a/b.txt', content: 'x' },
-      { path: 'c', contentBase64: 'AA==' },
-    ],
-    packages: ['humanize==4.9.0'],
-    artifacts: ['*.png'],
-    ttlSecondsAfterFinished: 60,
-  };
-  const answer = await post('/v1/runs', { ...body, name: 'every-field' });
-  const { spec } = await kube.get<CodeRun>(CODE_RUNS, NAMESPACE, 'every-field');
+const EVERY_FIELD = {
+  code: 'print(1)',
+  language: 'bash',
+  timeoutSeconds: 10,
+  stdin: 'x',
+  args: ['a', ''],
+  env: [{ name: 'A', value: '\u0001é' }],
+  files: [
+    { path: 'a/b.txt', content: 'x' },
+    { path: 'c', contentBase64: 'AA==' },
+  ],
+  artifacts: ['*.png'],
+  ttlSecondsAfterFinished: 60,
+};
+
+test.each([
+  [
+    'every-field',
+    {
+      ...EVERY_FIELD,
+      className: 'default',
+      resources: { cpu: '500m', memory: '64Mi' },
+      packages: ['humanize==4.9.0'],
+    },
+  ],
+  ['every-field-in-a-session', { ...EVERY_FIELD, sessionRef: { name: 's1' } }],
+])('a run with every field is taken as it is (%s)', async (name, body) => {
+  const answer = await post('/v1/runs', { ...body, name });
+  const { spec } = await kube.get<CodeRun>(CODE_RUNS, NAMESPACE, name);
   expect([answer.statusCode, spec]).toEqual([201, { ...body, cancelled: false }]);
 });
 

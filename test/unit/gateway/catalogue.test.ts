@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 const UNIT = 'test/unit/gateway';
 const SOCKETS = 'test/integration/gateway/sockets.test.ts';
 const ROWS = `${UNIT}/hostile-requests.test.ts`;
+const SESSION_ROWS = `${UNIT}/hostile-sessions.test.ts`;
 const BEARER = `${UNIT}/auth/bearer.test.ts`;
 
 /** A kind of request, a file of tests, and words in the title of one that is about it. */
@@ -47,6 +48,12 @@ const CATALOGUE: [kind: string, file: string, title: string][] = [
     'does not say that a failed look at the cluster may be repeated',
   ],
   ['an address to call back', ROWS, "'29 an address to call back'"],
+  ['a file over the limit, by its own word', SESSION_ROWS, "'1 a file that says it is over the limit'"],
+  ['a file that does not come', `${UNIT}/session-files.test.ts`, 'whose body stops coming is given up'],
+  ['a file that nobody reads', `${UNIT}/session-files.test.ts`, 'is read no faster than its client takes it'],
+  ['events of a session that nobody reads', SESSION_ROWS, 'whose events nobody reads is given up'],
+  ['a path in a session that climbs', SESSION_ROWS, 'goes to the sandbox, which judges it'],
+  ["somebody else's session", `${UNIT}/session-callers.test.ts`, "somebody else's session"],
 ];
 
 test.each(CATALOGUE)('there is a test about %s', (_kind, file, title) => {

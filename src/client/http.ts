@@ -7,6 +7,8 @@ export interface HttpOptions {
   baseUrl: string;
   /** An API key, or a token of Kubernetes. */
   apiKey?: string | undefined;
+  /** Where to work, for a token of Kubernetes; an API key has one namespace. */
+  namespace?: string | undefined;
   /** How long an answer may take beyond what was asked to wait for, in milliseconds (30,000). */
   timeoutMilliseconds?: number;
   fetch?: typeof fetch;
@@ -112,10 +114,11 @@ export class Http {
   }
 
   #headers({ method, json, body, accept = 'application/json' }: HttpRequest): Record<string, string> {
-    const { apiKey, newKey = () => crypto.randomUUID() } = this.#options;
+    const { apiKey, namespace, newKey = () => crypto.randomUUID() } = this.#options;
     return {
       accept,
       ...(apiKey && { authorization: `Bearer ${apiKey}` }),
+      ...(namespace && { 'x-coderun-namespace': namespace }),
       ...(json !== undefined && { 'content-type': 'application/json' }),
       ...(body !== undefined && { 'content-type': 'application/octet-stream' }),
       ...(method === 'POST' && { 'idempotency-key': newKey() }),

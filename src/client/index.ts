@@ -3,7 +3,8 @@
 import { Http, type HttpOptions } from './http.ts';
 import { Batches, type CallOptions, Runs } from './runs.ts';
 import { Sessions } from './sessions.ts';
-import type { AgentAnswer, AgentTask } from './types.ts';
+import { knownEvents } from './sse.ts';
+import type { AgentAnswer, AgentEvent, AgentTask } from './types.ts';
 
 export { ConnectionError, ProblemError } from './error.ts';
 export type { HttpOptions as CoderunOptions } from './http.ts';
@@ -31,4 +32,18 @@ export class Coderun {
     const waitSeconds = AGENT_PATIENCE_SECONDS;
     return this.#http.json({ method: 'POST', path: '/v1/agent', json: task, waitSeconds, signal });
   }
+
+  /** The same, told step by step. Leaving the loop gives the task up. */
+  async *followAgent(task: AgentTask, { signal }: CallOptions = {}): AsyncGenerator<AgentEvent> {
+    const accept = 'text/event-stream';
+    const request = { method: 'POST', path: '/v1/agent', json: task, accept, stream: true, signal } as const;
+    yield* knownEvents(await this.#http.stream(request), agentEvent);
+  }
+}
+
+const AGENT_EVENTS: readonly string[] = ['round', 'code', 'result'];
+
+function agentEvent(event: string, data: Record<string, unknown>): AgentEvent | undefined {
+  if (event === 'finished') return { event, answer: data as unknown as AgentAnswer };
+  return AGENT_EVENTS.includes(event) ? ({ event, ...data } as AgentEvent) : undefined;
 }

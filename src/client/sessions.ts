@@ -2,7 +2,7 @@
 
 import { type Http, segment } from './http.ts';
 import type { CallOptions } from './runs.ts';
-import { serverSentEvents } from './sse.ts';
+import { knownEvents } from './sse.ts';
 import type {
   Execution,
   ExecutionEvent,
@@ -57,10 +57,7 @@ export class Sessions {
   async *follow(name: string, execution: NewExecution, { signal }: CallOptions = {}): AsyncGenerator<ExecutionEvent> {
     const request = { method: 'POST', path: at(name, 'execute'), json: execution, stream: true, signal } as const;
     const body = await this.#http.stream({ ...request, accept: 'text/event-stream' });
-    for await (const { event, data } of serverSentEvents(body)) {
-      const told = executionEvent(event, JSON.parse(data));
-      if (told) yield told;
-    }
+    yield* knownEvents(body, executionEvent);
   }
 
   /** Interrupts whatever runs now; what the interpreter holds is kept. */

@@ -1,6 +1,8 @@
 /** Server-Sent Events, read as the HTML standard has them, with a bound on what one event may hold. */
 
+import { ConnectionError, ProblemError } from './error.ts';
 import { LINE_LIMIT, linesOf, tooLong } from './lines.ts';
+import type { ProblemDetails } from './types.ts';
 
 export interface ServerSentEvent {
   /** `message` where the stream names none. */
@@ -38,4 +40,35 @@ function fieldOf(line: string): [string, string] {
   if (colon === -1) return [line, ''];
   const value = line.slice(colon + 1);
   return [line.slice(0, colon), value.startsWith(' ') ? value.slice(1) : value];
+}
+
+/**
+ * The events of `body` with their data, as `read` knows them; those that it does not know are passed over, and what the
+ * gateway tells as a problem is thrown.
+ */
+export async function* knownEvents<T>(
+  body: AsyncIterable<Uint8Array>,
+  read: (event: string, data: Record<string, unknown>) => T | undefined,
+): AsyncGenerator<T> {
+  for await (const { event, data } of serverSentEvents(body)) {
+    const parsed = parseData(data);
+    if (event === 'problem') throw problemOf(parsed);
+    const known = read(event, parsed);
+    if (known !== undefined) yield known;
+  }
+}
+
+function problemOf(data: Record<string, unknown>): ProblemError {
+  const problem = data as Partial<ProblemDetails>;
+  return new ProblemError(typeof problem.status === 'number' ? problem.status : 500, problem);
+}
+
+function parseData(text: string): Record<string, unknown> {
+  try {
+    const data: unknown = JSON.parse(text);
+    if (typeof data === 'object' && data !== null) return data as Record<string, unknown>;
+  } catch {
+    // Told below.
+  }
+  throw new ConnectionError('invalid', 'an event that the gateway sent is not JSON');
 }

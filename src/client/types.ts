@@ -112,15 +112,18 @@ export interface AgentTask {
 }
 
 export interface AgentRound {
+  /** Null where the model wrote no Python. */
   generated_code: string | null;
   execution_result: AgentExecution | null;
 }
 
 export interface AgentExecution {
   success: boolean;
+  /** As that of a run. */
   reason: string;
   stdout: string;
   stderr: string;
+  /** -N where signal N ended the program; null where it did not run. */
   returncode: number | null;
 }
 
@@ -128,3 +131,10 @@ export interface AgentAnswer extends AgentRound {
   task: string;
   rounds: AgentRound[];
 }
+
+/** One step of a task that is followed as it goes. */
+export type AgentEvent =
+  | { event: 'round'; round: number }
+  | { event: 'code'; round: number; generated_code: string }
+  | { event: 'result'; round: number; execution_result: AgentExecution }
+  | { event: 'finished'; answer: AgentAnswer };

@@ -107,7 +107,7 @@ export const anExit = (exit: Partial<Extract<AgentEvent, { exit: unknown }>['exi
     cause: null,
     error: null,
     durationMilliseconds: 12,
-  session: null,
+    session: null,
     usage: { cpuMilliseconds: 3, peakMemoryBytes: 1000 },
     output: { stdoutBytes: 0, stderrBytes: 0, stdoutTruncated: false, stderrTruncated: false },
     ...exit,

@@ -1,0 +1,117 @@
+/** A gateway of this process's own, for `--kube`: every command works without one in the cluster, with the caller's rights. */
+
+import { timingSafeEqual } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import type { FastifyBaseLogger } from 'fastify';
+import type { CodeBatch } from '../api/codebatch.ts';
+import type { CodeRun } from '../api/coderun.ts';
+import { CODE_BATCHES, CODE_RUNS, SANDBOX_NAMESPACE } from '../api/group.ts';
+import { Coderun } from '../client/index.ts';
+import { GATEWAY_LIMITS, type GatewayDeps } from '../gateway/deps.ts';
+import type { Identify } from '../gateway/plugins/identify.ts';
+import { Problem } from '../gateway/problem.ts';
+import { buildGateway } from '../gateway/server.ts';
+import { createKube } from '../kube/client.ts';
+import { kubeconfigCredentials } from '../kube/config.ts';
+import { isNotFound } from '../kube/error.ts';
+import type { Kube } from '../kube/port.ts';
+import type { Connection } from './connection.ts';
+import { CliError } from './errors.ts';
+import { EXIT } from './exit-codes.ts';
+import type { Io } from './io.ts';
+import { followObjects } from './object-follower.ts';
+import type { Target } from './target.ts';
+
+const INTERNET_CLASS = 'internet';
+const SANDBOX_CONTAINER = 'sandbox';
+
+/** Throws a `CliError` or `KubeError` where the cluster can't be reached, or has no CodeRuns. */
+export async function connectToCluster(
+  { kubeconfig, context, namespace }: Extract<Target, { kind: 'kube' }>,
+  io: Io,
+): Promise<Connection> {
+  const source = { ...(kubeconfig !== undefined && { path: kubeconfig }), ...(context !== undefined && { context }) };
+  const credentials = await kubeconfigCredentials(source, io.clock).catch((error: unknown) => {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new CliError(EXIT.usage.code, `the kubeconfig can't be used: ${text}; name another with --kubeconfig`, error);
+  });
+  const kube = createKube(credentials, { userAgent: 'coderun-cli', fieldManager: 'coderun-cli' });
+  const connection = await serve(kube, namespace ?? credentials.namespace ?? SANDBOX_NAMESPACE, io);
+  return {
+    ...connection,
+    [Symbol.asyncDispose]: async () => {
+      await connection[Symbol.asyncDispose]();
+      await kube.close();
+    },
+  };
+}
+
+/** Serves `kube` on a port of this machine, to whoever holds a token that nobody else knows. */
+export async function serve(kube: Kube, namespace: string, io: Io): Promise<Connection> {
+  await checkCluster(kube, namespace);
+  const token = Buffer.from(io.random(32)).toString('base64url');
+  const app = buildGateway(gatewayDeps(kube, namespace, token, io));
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  return {
+    client: new Coderun({ baseUrl: `http://127.0.0.1:${port}`, apiKey: token }),
+    cluster: { kube, namespace },
+    [Symbol.asyncDispose]: async () => {
+      app.server.closeAllConnections();
+      await app.close();
+    },
+  };
+}
+
+/** The gateway's own words for what the cluster refuses hide its insides; here they are the caller's to know. */
+async function checkCluster(kube: Kube, namespace: string): Promise<void> {
+  try {
+    await kube.list(CODE_RUNS, { namespace, limit: 1 });
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    throw new CliError(
+      EXIT.unavailable.code,
+      'this cluster has no CodeRuns; install coderun, or name another --context',
+    );
+  }
+}
+
+function gatewayDeps(kube: Kube, namespace: string, token: string, { clock, random }: Io): GatewayDeps {
+  return {
+    kube,
+    runs: followObjects<CodeRun>(kube, CODE_RUNS, clock),
+    batches: followObjects<CodeBatch>(kube, CODE_BATCHES, clock),
+    clock,
+    random,
+    identify: onlyHolder(token, namespace),
+    config: {
+      sandboxContainer: SANDBOX_CONTAINER,
+      internetClassName: INTERNET_CLASS,
+      allowedOrigins: [],
+      limits: { ...GATEWAY_LIMITS, drainTimeout: 0 },
+    },
+    logger: SILENT,
+  };
+}
+
+function onlyHolder(token: string, namespace: string): Identify {
+  const expected = Buffer.from(`Bearer ${token}`);
+  return ({ headers }) => {
+    const shown = Buffer.from(headers.authorization ?? '');
+    if (shown.length === expected.length && timingSafeEqual(shown, expected)) return { name: 'cli', namespace };
+    throw new Problem('Unauthenticated', 'This gateway belongs to a command that runs on this machine.');
+  };
+}
+
+const ignore = (): void => undefined;
+const SILENT: FastifyBaseLogger = {
+  level: 'silent',
+  fatal: ignore,
+  error: ignore,
+  warn: ignore,
+  info: ignore,
+  debug: ignore,
+  trace: ignore,
+  silent: ignore,
+  child: () => SILENT,
+} as unknown as FastifyBaseLogger;

@@ -46,15 +46,22 @@ export async function connectToCluster(
   };
 }
 
-/** Serves `kube` on a port of this machine, to whoever holds a token that nobody else knows. */
-export async function serve(kube: Kube, namespace: string, io: Io): Promise<Connection> {
+/** Serves `kube` on a port of this machine, of which `opened` is told, to whoever holds a token that nobody else knows. */
+export async function serve(
+  kube: Kube,
+  namespace: string,
+  io: Io,
+  opened: (url: string) => void = () => undefined,
+): Promise<Connection> {
   await checkCluster(kube, namespace);
   const token = Buffer.from(io.random(32)).toString('base64url');
   const app = buildGateway(gatewayDeps(kube, namespace, token, io));
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
+  const baseUrl = `http://127.0.0.1:${port}`;
+  opened(baseUrl);
   return {
-    client: new Coderun({ baseUrl: `http://127.0.0.1:${port}`, apiKey: token }),
+    client: new Coderun({ baseUrl, apiKey: token }),
     cluster: { kube, namespace },
     [Symbol.asyncDispose]: async () => {
       app.server.closeAllConnections();

@@ -62,12 +62,12 @@ export class Sessions {
 
   /** Interrupts whatever runs now; what the interpreter holds is kept. */
   async interrupt(name: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.#http.bytes({ method: 'POST', path: at(name, 'interrupt'), json: {}, signal });
+    await this.#http.bytes({ method: 'POST', path: at(name, 'interrupt'), signal });
   }
 
   /** Gives the session a fresh interpreter; files stay. */
   async restart(name: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.#http.bytes({ method: 'POST', path: at(name, 'restart'), json: {}, signal });
+    await this.#http.bytes({ method: 'POST', path: at(name, 'restart'), signal });
   }
 
   async variables(name: string, { signal }: CallOptions = {}): Promise<Variable[]> {

@@ -1,6 +1,7 @@
 /** The gateway of `aWorld` on a port of 127.0.0.1, and a client of it; its runs end as a test says. */
 
 import type { AddressInfo } from 'node:net';
+import { vi } from 'vitest';
 import type { CodeRun, CodeRunStatus } from '../../src/api/coderun.ts';
 import { succeededCondition } from '../../src/api/conditions.ts';
 import { CODE_RUNS } from '../../src/api/group.ts';
@@ -37,6 +38,8 @@ export async function aLiveGateway(controller: Controller = () => undefined, opt
     ...world,
     url,
     client: new Coderun({ baseUrl: url }),
+    /** For as long as answers take that come over real sockets. */
+    until,
     [Symbol.asyncDispose]: async () => {
       world.app.server.closeAllConnections();
       await world.app.close();
@@ -48,3 +51,12 @@ export async function aLiveGateway(controller: Controller = () => undefined, opt
 export const completes =
   (stdout = '', status: CodeRunStatus = {}): Controller =>
   () => ({ reason: 'Completed', status: { exitCode: 0, stdout, stderr: '', ...status } });
+
+/** Resolves as soon as `condition` holds. */
+export const until = (condition: () => boolean): Promise<void> =>
+  vi.waitFor(
+    () => {
+      if (!condition()) throw new Error('what was waited for never came');
+    },
+    { timeout: 10_000, interval: 5 },
+  );

@@ -1,7 +1,8 @@
 /** `coderun logs`: what a program prints, while it runs or afterwards. */
 
 import type { Command } from '../command.ts';
-import { usageError } from '../errors.ts';
+import { CliError, usageError } from '../errors.ts';
+import { EXIT } from '../exit-codes.ts';
 import { writeProgram } from '../io.ts';
 import { parseRefs } from '../refs.ts';
 
@@ -23,7 +24,7 @@ export const logs: Command = {
       throw usageError(`--stream: ${JSON.stringify(only)} is neither stdout nor stderr`);
     const { client } = await connect();
     const stop = new AbortController();
-    using _interrupts = io.onInterrupt(() => stop.abort(new Error('interrupted')));
+    using _interrupts = io.onInterrupt(() => stop.abort(new CliError(EXIT.interrupted.code, 'the run goes on')));
     const show = async (stream: 'stdout' | 'stderr'): Promise<void> => {
       const options = { follow: flags.isOn('follow'), stream, signal: stop.signal };
       for await (const text of client.runs.logs(ref.name, options)) await writeProgram(io[stream], text);

@@ -3,7 +3,8 @@
 import type { Coderun, NewRun, Run } from '../../client/index.ts';
 import { isEnded } from '../../client/index.ts';
 import type { Command, Invocation } from '../command.ts';
-import { exitCodeOf } from '../exit-codes.ts';
+import { CliError } from '../errors.ts';
+import { EXIT, exitCodeOf } from '../exit-codes.ts';
 import { type Io, newName, note, write, writeProgram } from '../io.ts';
 import { asText, language, RUN_FLAGS, readCode, readStdin, runFields } from './input.ts';
 import { report } from './report.ts';
@@ -74,7 +75,7 @@ async function detach(client: Coderun, body: NewRun, io: Io, json: boolean): Pro
 function cancelOnce(client: Coderun, name: string, io: Io, stop: AbortController): () => void {
   let asked = false;
   return () => {
-    if (asked) return stop.abort(new Error('left; the run is cancelled'));
+    if (asked) return stop.abort(new CliError(EXIT.interrupted.code, `${name} is left behind, and is being cancelled`));
     asked = true;
     void note(io, `cancelling ${name}; press Ctrl-C again to leave at once`);
     client.runs.cancel(name).catch((error: Error) => note(io, `${name} could not be cancelled: ${error.message}`));

@@ -2,7 +2,7 @@
 
 import { createInterface, type Interface } from 'node:readline';
 import { ProblemError } from '../../client/index.ts';
-import { CliError } from '../errors.ts';
+import { toCliError } from '../errors.ts';
 import { note, write } from '../io.ts';
 import { execute, type ShellContext } from './execution.ts';
 import { loadHistory, saveHistory } from './history.ts';
@@ -12,8 +12,8 @@ import { WORDS } from './words.ts';
 const FIRST = '>>> ';
 const MORE = '... ';
 
-/** Problems after which the session is of no use any more. */
-const FINAL_STATUSES = [404, 409, 410];
+/** After these, the session is of no use any more. */
+const ENDS = ['SessionNotFound', 'SessionEnded', 'SessionDeleted'];
 
 export interface ShellOptions {
   historyFile: string;
@@ -118,12 +118,8 @@ class Shell {
     try {
       await work();
     } catch (error) {
-      if (error instanceof ProblemError && error.code.startsWith('Session') && FINAL_STATUSES.includes(error.status))
-        throw error;
-      const known = error instanceof Error ? error.message : String(error);
-      await note(this.#shell.io, error instanceof ProblemError ? `${error.code}: ${known}` : known);
-      if (!(error instanceof Error) || error instanceof TypeError) throw error;
-      if (error instanceof CliError) return;
+      if (error instanceof ProblemError && ENDS.includes(error.code)) throw error;
+      await note(this.#shell.io, toCliError(error, 'its URL').message);
     }
   }
 
@@ -133,8 +129,9 @@ class Shell {
     const running = this.#running;
     if (!running) {
       this.#pending = [];
-      lines.write(null, { ctrl: true, name: 'u' });
       lines.setPrompt(FIRST);
+      if (!lines.terminal) return;
+      lines.write(null, { ctrl: true, name: 'u' });
       io.stdout.write('\n');
       lines.prompt();
     } else if (running.interrupted) running.stop.abort(new Error('left the program behind; %restart ends it'));

@@ -121,7 +121,7 @@ describe('coderun run', () => {
     await shell.gateway.until(() => shell.gateway.allRuns().length > 0);
     shell.pressCtrlC();
     shell.pressCtrlC();
-    expect(await ended).toBe(1);
+    expect(await ended).toBe(130);
   });
 });
 

@@ -5,6 +5,7 @@ import type { CodeBatch } from '../api/codebatch.ts';
 import type { CodeRun } from '../api/coderun.ts';
 import { MIB } from '../api/schema.ts';
 import type { Kube } from '../kube/port.ts';
+import type { LanguageModel } from './llm/model.ts';
 import type { Identify } from './plugins/identify.ts';
 
 /** The objects of one kind as a watch last saw them; it may lag behind the API server. */
@@ -54,6 +55,8 @@ export interface GatewayLimits {
   keepAliveTimeout: number;
   /** How long a client may leave a stream unread. */
   stalledReaderTimeout: number;
+  /** After how long without an event a stream of events says that it is alive. */
+  heartbeat: number;
   /** How long POST /execute waits beyond the timeout of the program: for its sandbox, and for its result. */
   executeOverhead: number;
   /** How long a closing gateway lets requests finish. */
@@ -70,6 +73,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
   connectionTimeout: 60_000,
   keepAliveTimeout: 65_000,
   stalledReaderTimeout: 60_000,
+  heartbeat: 15_000,
   executeOverhead: 330_000,
   drainTimeout: 25_000,
 };
@@ -93,5 +97,7 @@ export interface GatewayDeps {
   identify: Identify;
   config: GatewayConfig;
   logger: FastifyBaseLogger;
+  /** Undefined where none is configured: there is no agent then. */
+  languageModel?: LanguageModel;
   metrics?: GatewayMetrics;
 }

@@ -31,9 +31,13 @@ export const ERROR_STATUS = {
   HeadersTooLarge: 431,
   ClientClosedRequest: 499,
   Internal: 500,
+  AgentNotConfigured: 501,
+  ModelFailed: 502,
   ClusterUnavailable: 503,
   TooManyWaiting: 503,
   ShuttingDown: 503,
+  ModelBusy: 503,
+  ModelTimeout: 504,
 } as const satisfies Record<string, number>;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;

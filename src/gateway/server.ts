@@ -13,6 +13,7 @@ import { installObservation } from './plugins/observe.ts';
 import { installOpenApi, openApiRoute } from './plugins/openapi.ts';
 import { installOriginCheck } from './plugins/origin.ts';
 import { installValidation } from './plugins/validation.ts';
+import { agentRoute } from './routes/agent.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
 import { batchRoutes } from './routes/batches.ts';
 import { executeRoute } from './routes/execute.ts';
@@ -75,6 +76,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
     logRoute(scope, deps, holds);
     artifactRoutes(scope, deps, holds);
     batchRoutes(scope, deps, holds);
+    agentRoute(scope, deps, holds);
     openApiRoute(scope);
   });
   app.register(async (scope) => addMethodAnswers(scope));

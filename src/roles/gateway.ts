@@ -6,7 +6,8 @@ import type { CodeRun } from '../api/coderun.ts';
 import { CODE_BATCHES, CODE_RUNS } from '../api/group.ts';
 import type { Config } from '../config.ts';
 import { CONTAINER } from '../core/pod.ts';
-import { GATEWAY_LIMITS } from '../gateway/deps.ts';
+import { GATEWAY_LIMITS, type GatewayDeps } from '../gateway/deps.ts';
+import { openAiModel } from '../gateway/llm/openai-model.ts';
 import { anonymousOnly } from '../gateway/plugins/identify.ts';
 import { buildGateway } from '../gateway/server.ts';
 import { aborted } from '../runtime/abort.ts';
@@ -56,6 +57,7 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
       limits,
     },
     logger: log,
+    ...languageModel(config),
     metrics: gatewayMetrics(register),
   });
   if (config.CODERUN_ANONYMOUS_NAMESPACE)
@@ -69,4 +71,13 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
     await Promise.allSettled(caches);
     health.close();
   }
+}
+
+function languageModel(config: Config): Pick<GatewayDeps, 'languageModel'> {
+  const { CODERUN_LLM_BASE_URL: baseUrl, CODERUN_LLM_MODEL: names, CODERUN_LLM_API_KEY_FILE: apiKeyFile } = config;
+  if (baseUrl === undefined) return {};
+  const [first, ...others] = (names ?? '').split(',').map((name) => name.trim());
+  if (!first) throw new Error('CODERUN_LLM_MODEL: name the model that CODERUN_LLM_BASE_URL serves');
+  const timeoutMilliseconds = config.CODERUN_LLM_TIMEOUT_SECONDS * 1000;
+  return { languageModel: openAiModel({ baseUrl, apiKeyFile, models: [first, ...others], timeoutMilliseconds }) };
 }

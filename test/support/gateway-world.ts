@@ -13,6 +13,7 @@ import {
   type GatewayLimits,
   type ObjectWatch,
 } from '../../src/gateway/deps.ts';
+import type { LanguageModel } from '../../src/gateway/llm/model.ts';
 import { anonymousOnly, type Identify } from '../../src/gateway/plugins/identify.ts';
 import type { ProblemBody } from '../../src/gateway/problem.ts';
 import { isEnded } from '../../src/gateway/run-view.ts';
@@ -80,9 +81,10 @@ export interface WorldOptions {
   limits?: Partial<GatewayLimits>;
   config?: Partial<Omit<GatewayConfig, 'limits'>>;
   identify?: Identify;
+  languageModel?: LanguageModel;
 }
 
-export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: WorldOptions = {}) {
+export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE), languageModel }: WorldOptions = {}) {
   const clock = new FakeClock();
   const kube = new FakeKube(() => clock.now());
   const runs = new FakeRunWatch(kube);
@@ -106,6 +108,7 @@ export function aWorld({ limits, config, identify = anonymousOnly(NAMESPACE) }: 
       limits: { ...GATEWAY_LIMITS, ...limits },
     },
     logger: aLogger(logged),
+    ...(languageModel && { languageModel }),
     metrics: { requestFinished: (request) => finished.push(request), heldRequests: (count) => held.push(count) },
   });
   return { app, clock, kube, runs, batches, logged, finished, held, ...words(app, kube) };

@@ -42,6 +42,7 @@ describe('the OpenAPI document', () => {
       'GET /v1/batches/{name}',
       'DELETE /v1/batches/{name}',
       'GET /v1/batches/{name}/results',
+      'POST /v1/agent',
     ]);
   });
 

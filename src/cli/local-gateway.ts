@@ -55,7 +55,7 @@ export async function serve(
 ): Promise<Connection> {
   await checkCluster(kube, namespace);
   const token = Buffer.from(io.random(32)).toString('base64url');
-  const app = buildGateway(gatewayDeps(kube, namespace, token, io));
+  const app = buildGateway(localGatewayDeps(kube, onlyHolder(token, namespace), io));
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   const baseUrl = `http://127.0.0.1:${port}`;
@@ -83,14 +83,19 @@ async function checkCluster(kube: Kube, namespace: string): Promise<void> {
   }
 }
 
-function gatewayDeps(kube: Kube, namespace: string, token: string, { clock, random }: Io): GatewayDeps {
+/** A gateway's, of `kube` as it is spoken to from here. */
+export function localGatewayDeps(
+  kube: Kube,
+  identify: Identify,
+  { clock, random }: Pick<Io, 'clock' | 'random'>,
+): GatewayDeps {
   return {
     kube,
     runs: followObjects<CodeRun>(kube, CODE_RUNS, clock),
     batches: followObjects<CodeBatch>(kube, CODE_BATCHES, clock),
     clock,
     random,
-    identify: onlyHolder(token, namespace),
+    identify,
     config: {
       sandboxContainer: SANDBOX_CONTAINER,
       internetClassName: INTERNET_CLASS,

@@ -54,7 +54,7 @@ const facts = (...rows: readonly Row[]): string =>
 const block = (title: string, text: string | undefined): string =>
   text ? `--- ${title}\n${printable(text)}${text.endsWith('\n') ? '' : '\n'}` : '';
 
-export function runText(run: Run): string {
+function runText(run: Run): string {
   const { usage, sandbox } = run;
   const used = usage && `${duration(usage.cpuMilliseconds)} of processor time, ${bytes(usage.peakMemoryBytes)} at most`;
   const where = sandbox && [sandbox.podName, sandbox.nodeName, sandbox.kernel, sandbox.warm && 'warm'].filter(Boolean);

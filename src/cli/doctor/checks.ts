@@ -40,7 +40,7 @@ export interface Facts {
 }
 
 /** Addresses that no sandbox may reach, by name; those of the public internet are open to the class network Internet. */
-export const TARGETS: Readonly<Record<string, readonly [host: string, port: number]>> = {
+const TARGETS: Readonly<Record<string, readonly [host: string, port: number]>> = {
   internet: ['1.1.1.1', 443],
   metadata: ['169.254.169.254', 80],
   services: ['10.96.0.1', 443],

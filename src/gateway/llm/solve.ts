@@ -14,7 +14,7 @@ export interface Task {
   model: string;
 }
 
-export interface Round<R extends ExecuteResponse> {
+interface Round<R extends ExecuteResponse> {
   /** Null where the answer of the model held no Python, or too much of it. */
   generated_code: string | null;
   execution_result: R | null;

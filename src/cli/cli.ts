@@ -6,6 +6,7 @@ import { batch } from './commands/batch.ts';
 import { cancel, remove } from './commands/cancel.ts';
 import { doctor } from './commands/doctor.ts';
 import { get } from './commands/get.ts';
+import { keys } from './commands/keys.ts';
 import { listRuns, listSessions } from './commands/lists.ts';
 import { logs } from './commands/logs.ts';
 import { repl } from './commands/repl.ts';
@@ -29,6 +30,7 @@ const COMMANDS: readonly Command[] = [
   listSessions,
   repl,
   agent,
+  keys,
   doctor,
 ];
 

@@ -1,10 +1,11 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { CodeBatch } from '../../../src/api/codebatch.ts';
 import type { CodeRunStatus } from '../../../src/api/coderun.ts';
 import { CODE_BATCHES } from '../../../src/api/group.ts';
 import { aCli, type CliOptions } from '../../support/cli-world.ts';
+import { type Answer, answerJson, startHttpServer } from '../../support/http-server.ts';
 import { aLiveGateway, type Controller, completes, type Ending } from '../../support/live-gateway.ts';
 
 async function aShell(controller?: Controller, options: CliOptions = {}) {
@@ -134,6 +135,17 @@ describe('coderun batch', () => {
     await endBatch(shell);
     expect(await ended).toBe(0);
     expect(JSON.parse(shell.out())).toMatchObject({ item: 'a', state: 'succeeded' });
+  });
+
+  test('a name of an item that leads elsewhere is not written to', async () => {
+    const result = { item: '../../escaped', state: 'succeeded', reason: 'Completed', stdout: 'x' };
+    const results: Answer = (response) => response.end(`${JSON.stringify(result)}\n`);
+    await using server = await startHttpServer(answerJson(201, {}), results);
+    await using cli = aCli({ env: { CODERUN_URL: server.url } });
+    await aFolder(cli.folder, 'a.py');
+    expect(await cli.run('batch', 'jobs', '--output', 'results')).toBe(0);
+    const [saved = '', ...others] = await readdir(join(cli.folder, 'results'));
+    expect([saved, others.length]).toEqual([expect.stringMatching(/^[a-z-]+\.stderr$/), 1]);
   });
 
   test.each([

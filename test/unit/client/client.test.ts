@@ -83,15 +83,18 @@ describe('the client and what is no gateway, or a broken one', () => {
       answerJson(400, { code: 7, detail: [] }),
       { name: 'ProblemError', code: 'HTTP400' },
     ],
-    [
-      'a redirection',
-      ((response) => response.writeHead(302, { location: '/x' }).end()) as Answer,
-      { kind: 'unreachable' },
-    ],
   ])('%s is an error that says so', async (_name, answer, expected) => {
     await using server = await startHttpServer(answer);
     const { runs } = new Coderun({ baseUrl: server.url, timeoutMilliseconds: 300 });
     expect(await failureOf(runs.get('x'))).toMatchObject(expected);
+  });
+
+  test('a redirection is not followed: the key is for this gateway alone', async () => {
+    const elsewhere: Answer = (response) => response.writeHead(302, { location: '/elsewhere' }).end();
+    await using server = await startHttpServer(elsewhere, answerJson(200, {}));
+    const { runs } = new Coderun({ baseUrl: server.url, apiKey: 'secret' });
+    expect(await failureOf(runs.get('x'))).toMatchObject({ kind: 'unreachable' });
+    expect(server.requests).toHaveLength(1);
   });
 
   test('a problem says when to come back', async () => {

@@ -52,6 +52,13 @@ describe('Server-Sent Events', () => {
   test('an event without an end is given up before it fills the memory', async () => {
     const line = `data: ${'x'.repeat(1024 * 1024)}\n`;
     await expect(eventsOf(...Array.from({ length: 20 }, () => line))).rejects.toThrow('longer than');
-    await expect(eventsOf(...Array.from({ length: 20 }, () => 'x'.repeat(1024 * 1024)))).rejects.toThrow('longer than');
+  });
+
+  test('so is a line without an end', async () => {
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (let megabytes = 0; megabytes < 1000; megabytes++) yield Buffer.alloc(1024 * 1024, 'x');
+      throw new Error('all of it was read');
+    }
+    await expect(Array.fromAsync(serverSentEvents(endless()))).rejects.toThrow('longer than');
   });
 });

@@ -60,7 +60,6 @@ describe('a language model that speaks the chat completions protocol', () => {
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 });
     response.write('{"choices"', () => response.socket?.resetAndDestroy());
   };
-  const elsewhere: Answer = (response) => response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end();
   test.each([
     ['429', answerJson(429, { error: { message: 'slow down' } }), 'busy'],
     ['503', answerJson(503, {}), 'busy'],
@@ -79,10 +78,16 @@ describe('a language model that speaks the chat completions protocol', () => {
     ['null', answerJson(200, null), 'malformed'],
     ['an answer that is too long', huge, 'malformed'],
     ['an answer without an end', endless, 'malformed'],
-    ['a redirection, which would take the key elsewhere', elsewhere, 'unreachable'],
   ])('%s is a failure of its kind', async (_name, answer, expected) => {
     await using server = await startHttpServer(answer);
     expect(await failureOf(ask(server.url))).toBe(expected);
+  });
+
+  test('a redirection, which would take the key elsewhere, is not followed', async () => {
+    const elsewhere: Answer = (response) => response.writeHead(307, { location: '/elsewhere' }).end();
+    await using server = await startHttpServer(elsewhere, chatAnswer('hi'));
+    expect(await failureOf(ask(server.url))).toBe('unreachable');
+    expect(server.requests).toHaveLength(1);
   });
 
   test('a failure says nothing of what the server said', async () => {

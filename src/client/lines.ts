@@ -11,17 +11,26 @@ export const tooLong = (what: string): ConnectionError =>
 /** A last line that nothing ends is given too. */
 export async function* linesOf(body: AsyncIterable<Uint8Array>, what: string): AsyncGenerator<string> {
   const decoder = new TextDecoder();
-  let rest = '';
+  /** Of the line that has not ended yet: put together once, so that a long one is not read again with every piece. */
+  let parts: string[] = [];
+  let held = 0;
+  let carried = '';
   for await (const chunk of body) {
-    rest += decoder.decode(chunk, { stream: true });
+    const text = carried + decoder.decode(chunk, { stream: true });
     // A CR at the very end may be the first half of CR LF.
-    const whole = rest.endsWith('\r') ? rest.slice(0, -1) : rest;
-    const lines = whole.split(/\r\n|\n|\r/);
-    const last = lines.pop() ?? '';
-    rest = last + rest.slice(whole.length);
-    if (rest.length > LINE_LIMIT) throw tooLong(what);
-    yield* lines;
+    carried = text.endsWith('\r') ? '\r' : '';
+    const [first = '', ...others] = text.slice(0, text.length - carried.length).split(/\r\n|\n|\r/);
+    parts.push(first);
+    held += first.length;
+    const last = others.pop();
+    if (last !== undefined) {
+      yield parts.join('');
+      yield* others;
+      parts = [last];
+      held = last.length;
+    }
+    if (held > LINE_LIMIT) throw tooLong(what);
   }
-  rest += decoder.decode();
-  if (rest !== '') yield rest.replace(/\r$/, '');
+  const rest = parts.join('') + decoder.decode();
+  if (rest !== '' || carried !== '') yield rest;
 }

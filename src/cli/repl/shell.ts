@@ -51,6 +51,8 @@ class Shell {
       history,
       completer: (line: string) => complete(line, [...this.#names, ...Object.keys(WORDS)]),
     });
+    // From now on: what is typed before the first prompt is not lost.
+    const input = lines[Symbol.asyncIterator]();
     lines.on('history', (newest) => {
       kept = newest;
     });
@@ -58,19 +60,19 @@ class Shell {
     using _interrupts = io.onInterrupt(() => this.#interrupt(lines));
     try {
       await this.#learnNames();
-      await this.#read(lines, terminal);
+      await this.#read(lines, input, terminal);
     } finally {
       if (terminal) await saveHistory(this.#options.historyFile, kept);
     }
   }
 
-  async #read(lines: Interface, terminal: boolean): Promise<void> {
+  async #read(lines: Interface, input: AsyncIterable<string>, terminal: boolean): Promise<void> {
     const prompt = () => {
       lines.setPrompt(this.#pending.length > 0 ? MORE : FIRST);
       if (terminal) lines.prompt();
     };
     prompt();
-    for await (const line of lines) {
+    for await (const line of input) {
       await this.#take(line);
       prompt();
     }

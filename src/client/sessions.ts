@@ -6,6 +6,7 @@ import { knownEvents } from './sse.ts';
 import type {
   Execution,
   ExecutionEvent,
+  InstallEvent,
   InstalledPackage,
   NewExecution,
   NewSession,
@@ -119,6 +120,12 @@ export class Sessions {
     const waitSeconds = INSTALL_PATIENCE_SECONDS;
     return (await this.#http.json<{ packages: InstalledPackage[] }>({ ...request, waitSeconds })).packages;
   }
+
+  /** The same, told as it goes: what the installer says, then what became of each package. */
+  async *followInstall(name: string, packages: string[], { signal }: CallOptions = {}): AsyncGenerator<InstallEvent> {
+    const request = { method: 'POST', path: at(name, 'packages'), json: { packages }, stream: true, signal } as const;
+    yield* knownEvents(await this.#http.stream({ ...request, accept: 'text/event-stream' }), installEvent);
+  }
 }
 
 const at = (name: string, rest = ''): string => `/v1/sessions/${segment(name)}${rest && `/${rest}`}`;
@@ -128,7 +135,7 @@ function executionEvent(event: string, data: Record<string, unknown>): Execution
   switch (event) {
     case 'stdout':
     case 'stderr':
-      return { event, text: String(data['text'] ?? data[event] ?? '') };
+      return { event, text: String(data['text'] ?? '') };
     case 'result':
       return { event, mime: (data['mime'] ?? {}) as Record<string, string> };
     case 'error':
@@ -138,4 +145,9 @@ function executionEvent(event: string, data: Record<string, unknown>): Execution
     default:
       return undefined;
   }
+}
+
+function installEvent(event: string, data: Record<string, unknown>): InstallEvent | undefined {
+  if (event === 'stdout' || event === 'stderr') return { event, text: String(data['text'] ?? '') };
+  return event === 'finished' ? { event, packages: (data['packages'] ?? []) as InstalledPackage[] } : undefined;
 }

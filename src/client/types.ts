@@ -103,6 +103,11 @@ export interface InstalledPackage {
   message: string;
 }
 
+/** One event of an installation that is followed as it goes. */
+export type InstallEvent =
+  | { event: 'stdout' | 'stderr'; text: string }
+  | { event: 'finished'; packages: InstalledPackage[] };
+
 export interface AgentTask {
   task: string;
   maxRounds?: number;

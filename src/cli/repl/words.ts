@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import { note, write } from '../io.ts';
+import { note, write, writeProgram } from '../io.ts';
 import { printableLine } from '../printable.ts';
 import { bytes, table } from '../table.ts';
 import type { ShellContext } from './execution.ts';
@@ -31,8 +31,10 @@ export const WORDS: Readonly<Record<string, Word>> = {
     async run({ client, session, io }, operands) {
       if (operands.length === 0) return note(io, '%install: name the packages, such as humanize==4.9.0');
       await note(io, `installing ${operands.join(' ')} …`);
-      for (const { name, version, message } of await client.sessions.install(session, operands))
-        await note(io, printableLine(version ? `${name} ${version} is installed` : `${name}: ${message}`, 1000));
+      for await (const told of client.sessions.followInstall(session, operands)) {
+        if (told.event !== 'finished') await writeProgram(io.stderr, told.text);
+        else for (const { name, version, message } of told.packages) await note(io, outcome(name, version, message));
+      }
     },
   },
   '%restart': {
@@ -77,6 +79,9 @@ export const WORDS: Readonly<Record<string, Word>> = {
     },
   },
 };
+
+const outcome = (name: string, version: string | null, message: string): string =>
+  printableLine(version === null ? `${name}: ${message}` : `${name} ${version} is installed`, 1000);
 
 export function shellHelp(): string {
   const rows = Object.values(WORDS).map(({ usage, help }) => `  ${usage.padEnd(27)}${help}\n`);

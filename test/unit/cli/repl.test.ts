@@ -25,7 +25,7 @@ const sessionServer = (executed: (code: string) => Events | Answer, state = 'rea
     };
     const routes: [end: string, answer: Answer][] = [
       ['POST /v1/sessions/s/execute', execute],
-      ['POST /v1/sessions/s/packages', answerJson(200, { packages: INSTALLED })],
+      ['POST /v1/sessions/s/packages', (install) => install.writeHead(200).end(stream(INSTALLING))],
       ['GET /v1/sessions/s/variables', answerJson(200, { variables: VARIABLES })],
       ['GET /v1/sessions/s/files/content', (file) => file.writeHead(200).end('from there')],
       ['GET /v1/sessions/missing', answerJson(404, { code: 'SessionNotFound' })],
@@ -38,6 +38,10 @@ const sessionServer = (executed: (code: string) => Events | Answer, state = 'rea
 const INSTALLED = [
   { name: 'humanize', version: '4.9.0', message: '' },
   { name: 'nothing', version: null, message: 'there is no such package' },
+];
+const INSTALLING: Events = [
+  ['stdout', { text: 'Downloading humanize\n' }],
+  ['finished', { packages: INSTALLED }],
 ];
 const VARIABLES = [{ name: 'price', type: 'int', size: '', repr: '7' }];
 
@@ -120,7 +124,7 @@ describe('coderun repl', () => {
     await using shell = await aShell(() => [FINISHED], { stdin });
     await writeFile(join(shell.folder, 'local.txt'), 'from here');
     expect(await shell.run('repl', 's')).toBe(0);
-    expect(shell.err()).toContain('humanize 4.9.0 is installed');
+    expect(shell.err()).toMatch(/Downloading humanize\n[\s\S]*humanize 4.9.0 is installed/);
     expect(shell.err()).toContain('nothing: there is no such package');
     expect(shell.out()).toMatch(/^price +int +7$/m);
     expect(shell.server.requests.find(({ method }) => method === 'PUT')).toMatchObject({

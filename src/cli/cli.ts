@@ -63,6 +63,7 @@ async function dispatch(
     await write(io.stdout, commandHelp(command));
     return EXIT.ok.code;
   }
+  checkWords(command, operands, rest);
   const open = async (): Promise<Connection> => {
     const target = await findTarget(flags, io.environment);
     if (target.kind === 'gateway') opened.url = target.url;
@@ -71,6 +72,13 @@ async function dispatch(
   };
   let connection: Promise<Connection> | undefined;
   return command.run({ io, flags, operands, rest, connect: () => (connection ??= open()) });
+}
+
+/** What a command does not take is refused rather than passed over. */
+function checkWords({ name, operands: taken }: Command, operands: readonly string[], rest: readonly string[]): void {
+  if (taken === '' && operands.length > 0)
+    throw usageError(`${name} takes no names, and is given ${operands.join(' ')}`);
+  if (!taken.includes('--') && rest.length > 0) throw usageError(`--: ${name} has no program to give arguments to`);
 }
 
 function named(name: string): Command {

@@ -3,7 +3,7 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../runtime/clock.ts';
 import type { Environment } from './environment.ts';
-import { printable } from './printable.ts';
+import { printable, printableJson } from './printable.ts';
 
 export interface Io {
   readonly stdin: Readable & { isTTY?: boolean };
@@ -30,6 +30,12 @@ export async function write(stream: Writable, text: string | Uint8Array): Promis
 /** What came out of a sandbox: as it is into a file or a pipe, harmless on a terminal. */
 export const writeProgram = (stream: Io['stdout'], text: string): Promise<void> =>
   write(stream, stream.isTTY ? printable(text) : text);
+
+/** An answer as JSON, which may hold what a program printed. */
+export const writeJson = ({ stdout }: Io, answer: unknown, indent = 2): Promise<void> => {
+  const text = JSON.stringify(answer, null, indent);
+  return write(stdout, `${stdout.isTTY ? printableJson(text) : text}\n`);
+};
 
 /** A note of the client's own, which may quote the sandbox. */
 export const note = ({ stderr }: Io, text: string): Promise<void> => write(stderr, `coderun: ${printable(text)}\n`);

@@ -37,3 +37,14 @@ export class ConnectionError extends Error {
     this.kind = kind;
   }
 }
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+
+/** The fields of a problem that are what they should be. */
+export function problemIn(value: unknown): Partial<ProblemDetails> {
+  if (!isObject(value)) return {};
+  const { code, title, detail, requestId, retrySafe, errors } = value;
+  const texts = Object.entries({ code, title, detail, requestId }).filter(([, text]) => typeof text === 'string');
+  const fields = Array.isArray(errors) ? errors.filter((one) => isObject(one) && typeof one['field'] === 'string') : [];
+  return { ...Object.fromEntries(texts), retrySafe: retrySafe === true, errors: fields };
+}

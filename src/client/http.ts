@@ -1,6 +1,6 @@
 /** One request to the gateway and its answer: problems become errors, and nothing waits for ever. */
 
-import { ConnectionError, ProblemError } from './error.ts';
+import { ConnectionError, ProblemError, problemIn } from './error.ts';
 import type { ProblemDetails } from './types.ts';
 
 export interface HttpOptions {
@@ -51,15 +51,7 @@ export class Http {
 
   /** The answer as JSON. */
   async json<T>(request: HttpRequest): Promise<T> {
-    const text = new TextDecoder().decode(await this.bytes(request));
-    try {
-      return JSON.parse(text) as T;
-    } catch {
-      throw new ConnectionError(
-        'invalid',
-        'the answer of the gateway is not JSON; is there another server at its URL?',
-      );
-    }
+    return parseJson<T>(new TextDecoder().decode(await this.bytes(request)));
   }
 
   async bytes(request: HttpRequest): Promise<Uint8Array> {
@@ -126,6 +118,16 @@ export class Http {
   }
 }
 
+/** Throws `ConnectionError` for what is none. */
+export function parseJson<T>(text: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    const what = 'the answer of the gateway is not JSON; is there another server at its URL?';
+    throw new ConnectionError('invalid', what);
+  }
+}
+
 /** Part of a path: any text, as one segment. */
 export const segment = (text: string): string => encodeURIComponent(text);
 
@@ -178,12 +180,7 @@ async function problemOf(
 /** What is not a problem, a proxy's page for instance, has only its status. */
 function parseProblem(text: string): Partial<ProblemDetails> {
   try {
-    const problem: unknown = JSON.parse(text);
-    if (typeof problem !== 'object' || problem === null || Array.isArray(problem)) return {};
-    const strings = ['code', 'detail', 'title', 'requestId'].every(
-      (key) => !(key in problem) || typeof problem[key as keyof typeof problem] === 'string',
-    );
-    return strings ? (problem as Partial<ProblemDetails>) : {};
+    return problemIn(JSON.parse(text));
   } catch {
     return {};
   }

@@ -1,7 +1,7 @@
 /** Runs and batches over HTTP. */
 
 import { ConnectionError } from './error.ts';
-import { type Http, segment } from './http.ts';
+import { type Http, parseJson, segment } from './http.ts';
 import { linesOf } from './lines.ts';
 import type { Batch, BatchItemResult, NewBatch, NewRun, Page, Run, RunListItem } from './types.ts';
 
@@ -127,6 +127,6 @@ export class Batches {
   async *results(name: string, { signal }: CallOptions = {}): AsyncGenerator<BatchItemResult> {
     const path = `/v1/batches/${segment(name)}/results`;
     const body = await this.#http.stream({ method: 'GET', path, accept: 'application/x-ndjson', stream: true, signal });
-    for await (const line of linesOf(body, 'a result')) if (line) yield JSON.parse(line) as BatchItemResult;
+    for await (const line of linesOf(body, 'a result')) if (line) yield parseJson<BatchItemResult>(line);
   }
 }

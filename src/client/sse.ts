@@ -1,8 +1,8 @@
 /** Server-Sent Events, read as the HTML standard has them, with a bound on what one event may hold. */
 
-import { ConnectionError, ProblemError } from './error.ts';
+import { ConnectionError, ProblemError, problemIn } from './error.ts';
+import { parseJson } from './http.ts';
 import { LINE_LIMIT, linesOf, tooLong } from './lines.ts';
-import type { ProblemDetails } from './types.ts';
 
 export interface ServerSentEvent {
   /** `message` where the stream names none. */
@@ -59,16 +59,12 @@ export async function* knownEvents<T>(
 }
 
 function problemOf(data: Record<string, unknown>): ProblemError {
-  const problem = data as Partial<ProblemDetails>;
-  return new ProblemError(typeof problem.status === 'number' ? problem.status : 500, problem);
+  const { status } = data;
+  return new ProblemError(typeof status === 'number' ? status : 500, problemIn(data));
 }
 
 function parseData(text: string): Record<string, unknown> {
-  try {
-    const data: unknown = JSON.parse(text);
-    if (typeof data === 'object' && data !== null) return data as Record<string, unknown>;
-  } catch {
-    // Told below.
-  }
-  throw new ConnectionError('invalid', 'an event that the gateway sent is not JSON');
+  const data = parseJson<unknown>(text);
+  if (typeof data === 'object' && data !== null) return data as Record<string, unknown>;
+  throw new ConnectionError('invalid', 'an event that the gateway sent is not an object');
 }

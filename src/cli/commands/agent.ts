@@ -4,7 +4,7 @@ import type { AgentAnswer, AgentEvent, AgentTask } from '../../client/index.ts';
 import type { Command } from '../command.ts';
 import { CliError, usageError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { type Io, note, write, writeProgram } from '../io.ts';
+import { type Io, note, writeJson, writeProgram } from '../io.ts';
 import { asText, readStdin } from './input.ts';
 
 export const agent: Command = {
@@ -42,7 +42,7 @@ given back to the model, which mends its program. It ends with the exit code of 
       if (!flags.isOn('json')) await show(event, io);
     }
     if (!answer) throw new CliError(EXIT.unavailable.code, 'the gateway ended its answer before the end');
-    if (flags.isOn('json')) await write(io.stdout, `${JSON.stringify(answer, null, 2)}\n`);
+    if (flags.isOn('json')) await writeJson(io, answer);
     return exitCode(answer);
   },
 };

@@ -6,7 +6,7 @@ import type { BatchItemResult, NewBatch } from '../../client/index.ts';
 import type { Command, Invocation } from '../command.ts';
 import { CliError, usageError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { type Io, newName, note, write } from '../io.ts';
+import { type Io, newName, note, write, writeJson } from '../io.ts';
 import { printableLine } from '../printable.ts';
 import { duration } from '../table.ts';
 import { asText, LANGUAGES, language, RUN_FLAGS, readBounded, runFields } from './input.ts';
@@ -45,7 +45,7 @@ It ends with 0 where all items did, else with 1. Ctrl-C cancels what has not end
     let failed = 0;
     for await (const result of client.batches.results(body.name)) {
       if (result.state !== 'succeeded') failed++;
-      await write(io.stdout, flags.isOn('json') ? `${JSON.stringify(result)}\n` : line(result));
+      await (flags.isOn('json') ? writeJson(io, result, 0) : write(io.stdout, line(result)));
       if (folder !== undefined) await save(result, folder, io);
     }
     return failed === 0 ? EXIT.ok.code : EXIT.failure.code;

@@ -7,7 +7,7 @@ import { CHECKS, type Check, type Facts, type Finding, type Lab, readFacts } fro
 import { findRuntimeClass } from '../doctor/cluster.ts';
 import { CliError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { type Io, newName, write } from '../io.ts';
+import { type Io, newName, write, writeJson } from '../io.ts';
 import { printableLine } from '../printable.ts';
 
 export const doctor: Command = {
@@ -42,7 +42,7 @@ looked at as well. It ends with 0 where all is well and with 1 where something i
       findings.push(finding);
       if (!flags.isOn('json')) await write(io.stdout, line(finding));
     }
-    if (flags.isOn('json')) await write(io.stdout, `${JSON.stringify(findings, null, 2)}\n`);
+    if (flags.isOn('json')) await writeJson(io, findings);
     return findings.some(({ state }) => state === 'FAILED') ? EXIT.failure.code : EXIT.ok.code;
   },
 };

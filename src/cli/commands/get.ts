@@ -3,7 +3,7 @@
 import type { Batch, Run, Session } from '../../client/index.ts';
 import type { Command } from '../command.ts';
 import type { Connection } from '../connection.ts';
-import { write } from '../io.ts';
+import { write, writeJson } from '../io.ts';
 import { printable, printableLine } from '../printable.ts';
 import { parseRefs, type Ref } from '../refs.ts';
 import { bytes, duration, table } from '../table.ts';
@@ -19,7 +19,7 @@ export const get: Command = {
     const { client } = await connect();
     for (const ref of refs) {
       const { object, text } = await READERS[ref.kind](client, ref);
-      await write(io.stdout, flags.isOn('json') ? `${JSON.stringify(object, null, 2)}\n` : text());
+      await (flags.isOn('json') ? writeJson(io, object) : write(io.stdout, text()));
     }
     return 0;
   },

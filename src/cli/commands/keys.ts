@@ -16,7 +16,7 @@ import type { Command, Invocation } from '../command.ts';
 import type { Connection } from '../connection.ts';
 import { CliError, usageError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import { note, write } from '../io.ts';
+import { note, write, writeJson } from '../io.ts';
 import { table } from '../table.ts';
 
 type Cluster = NonNullable<Connection['cluster']>;
@@ -69,17 +69,16 @@ const ACTIONS: Record<
     const { secretText, entry } = newKey(io.random, { ...fields, namespace });
     await store(kube, secretData(entry));
     await note(io, `key ${entry.id} for the namespace ${namespace}; it is not shown again`);
-    await write(
-      io.stdout,
-      flags.isOn('json') ? `${JSON.stringify({ ...shown(entry), key: secretText })}\n` : `${secretText}\n`,
-    );
+    await (flags.isOn('json')
+      ? writeJson(io, { ...shown(entry), key: secretText })
+      : write(io.stdout, `${secretText}\n`));
     return EXIT.ok.code;
   },
   async list({ io, flags }, { kube }) {
     const { entries, invalid } = await read(kube);
     const all = [...entries.values()];
     for (const name of invalid) await note(io, `${name} in the Secret is no key, and lets nobody in`);
-    if (flags.isOn('json')) await write(io.stdout, `${JSON.stringify(all.map(shown), null, 2)}\n`);
+    if (flags.isOn('json')) await writeJson(io, all.map(shown));
     else await write(io.stdout, all.length === 0 ? 'There are no keys.\n' : keyTable(all, io.clock.now()));
     return EXIT.ok.code;
   },

@@ -2,7 +2,7 @@
 
 import type { Page, RunListItem, Session } from '../../client/index.ts';
 import type { Command } from '../command.ts';
-import { write } from '../io.ts';
+import { write, writeJson } from '../io.ts';
 import { age, duration, table } from '../table.ts';
 
 const FLAGS = {
@@ -38,7 +38,7 @@ export const listRuns: Command = {
     const items = await collect<RunListItem>(limit, (size, from) =>
       client.runs.list({ limit: size, ...(from && { from }) }),
     );
-    if (flags.isOn('json')) await write(io.stdout, `${JSON.stringify(items, null, 2)}\n`);
+    if (flags.isOn('json')) await writeJson(io, items);
     else await write(io.stdout, runTable(items, io.clock.now()));
     return 0;
   },
@@ -69,7 +69,7 @@ export const listSessions: Command = {
     const items = await collect<Session>(limit, (size, from) =>
       client.sessions.list({ limit: size, ...(from && { from }) }),
     );
-    if (flags.isOn('json')) await write(io.stdout, `${JSON.stringify(items, null, 2)}\n`);
+    if (flags.isOn('json')) await writeJson(io, items);
     else await write(io.stdout, sessionTable(items, io.clock.now()));
     return 0;
   },

@@ -5,7 +5,7 @@ import { isEnded } from '../../client/index.ts';
 import type { Command, Invocation } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
-import { type Io, newName, note, write, writeProgram } from '../io.ts';
+import { type Io, newName, note, write, writeJson, writeProgram } from '../io.ts';
 import { asText, language, RUN_FLAGS, readCode, readStdin, runFields } from './input.ts';
 import { report } from './report.ts';
 
@@ -45,7 +45,7 @@ With -c, the value of the last expression is shown as well. Ctrl-C cancels the r
     using _interrupts = io.onInterrupt(cancelOnce(client, body.name, io, stop));
     const streamed = flags.isOn('watch');
     const ended = streamed ? await watched(client, body, io, stop.signal) : await awaited(client, body, stop.signal);
-    if (flags.isOn('json')) await write(io.stdout, `${JSON.stringify(ended, null, 2)}\n`);
+    if (flags.isOn('json')) await writeJson(io, ended);
     else await report(client, ended, io, { streamed, flags, signal: stop.signal });
     return exitCodeOf(ended);
   },
@@ -67,7 +67,7 @@ async function newRun({ io, flags, operands, rest }: Invocation): Promise<NewRun
 
 async function detach(client: Coderun, body: NewRun, io: Io, json: boolean): Promise<number> {
   const created = await client.runs.create(body);
-  await write(io.stdout, json ? `${JSON.stringify(created, null, 2)}\n` : `${created.name}\n`);
+  await (json ? writeJson(io, created) : write(io.stdout, `${created.name}\n`));
   return 0;
 }
 

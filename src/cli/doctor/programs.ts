@@ -30,7 +30,7 @@ print(json.dumps({
     "gvisor": attempt(kernel_log) == [True, "True"],
     "user": os.getuid(),
     "root": attempt(lambda: os.setuid(0))[0],
-    "capabilities": int(status.get("CapEff", "0"), 16) | int(status.get("CapPrm", "0"), 16) | int(status.get("CapBnd", "0"), 16),
+    "capabilities": int(status.get("CapEff", "0"), 16) | int(status.get("CapPrm", "0"), 16),
     "privileges": status.get("NoNewPrivs") != "1",
     "token": os.path.exists("/var/run/secrets/kubernetes.io/serviceaccount/token"),
     "writable": [path for path in ("/", "/etc", "/usr/bin", "/var") if attempt(lambda: write(os.path.join(path, "coderun-doctor")))[0]],

@@ -83,6 +83,13 @@ describe('coderun run', () => {
     expect(JSON.parse(shell.out())).toMatchObject({ state: 'failed', exitCode: 4, stdout: 'x' });
   });
 
+  test('--json on a terminal is the same JSON, and harmless', async () => {
+    await using shell = await aShell(completes('a\x9b2J\u202eb\x1b[2J'), { terminal: true });
+    await shell.run('run', '-c', '1', '--json');
+    expect(shell.out()).toContain('a\\u009b2J\\u202eb\\u001b[2J');
+    expect(JSON.parse(shell.out()).stdout).toBe('a\x9b2J\u202eb\x1b[2J');
+  });
+
   test('--detach leaves with the name', async () => {
     await using shell = await aShell(undefined);
     expect(await shell.run('run', '-c', '1', '--detach', '--name', 'later')).toBe(0);
@@ -190,6 +197,8 @@ describe('a command line that makes no sense', () => {
     [['logs', 'a', 'b'], 'NAME: give one name'],
     [['runs', '--limit', '0'], '--limit: "0" is not a whole number from 1'],
     [['batch'], 'DIR: name one folder'],
+    [['runs', 'x'], 'runs takes no names'],
+    [['get', 'x', '--', 'y'], '--: get has no program'],
     [['agent', 'a', 'b'], 'TASK: say the task in one argument'],
   ])('%j is refused and named', async (argv, expected) => {
     await using cli = aCli();

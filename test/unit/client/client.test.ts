@@ -80,8 +80,8 @@ describe('the client and what is no gateway, or a broken one', () => {
     ['a page of a proxy', html, { name: 'ProblemError', code: 'HTTP502', retrySafe: false }],
     [
       'a problem of the wrong shape',
-      answerJson(400, { code: 7, detail: [] }),
-      { name: 'ProblemError', code: 'HTTP400' },
+      answerJson(400, { code: 7, detail: [], errors: [null, 'x', { field: 7 }] }),
+      { name: 'ProblemError', code: 'HTTP400', errors: [] },
     ],
   ])('%s is an error that says so', async (_name, answer, expected) => {
     await using server = await startHttpServer(answer);

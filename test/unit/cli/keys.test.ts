@@ -94,6 +94,7 @@ describe('coderun keys', () => {
     [['list', 'x'], 'takes no names'],
     [['create', '--expires', '2020-01-01'], '--expires: "2020-01-01" is not a time to come'],
     [['create', '--expires', 'soon'], '--expires: "soon"'],
+    [['create', '--class', 'No Class'], '--class: "No Class"'],
     [['create', '--concurrent-runs', '0'], '--concurrent-runs: "0"'],
   ])('%j is refused', async (argv, expected) => {
     await using desk = aDesk();

@@ -3,6 +3,7 @@
 import type { z } from 'zod';
 import type { BatchView } from '../gateway/batch-view.ts';
 import type { ProblemBody } from '../gateway/problem.ts';
+import type { AgentExecution, AgentRequest, AgentResponse } from '../gateway/routes/agent.ts';
 import type { CreateBatch } from '../gateway/routes/batch-schemas.ts';
 import type { CreateRun } from '../gateway/routes/schemas.ts';
 import type { RunSummary, RunView } from '../gateway/run-view.ts';
@@ -108,38 +109,12 @@ export type InstallEvent =
   | { event: 'stdout' | 'stderr'; text: string }
   | { event: 'finished'; packages: InstalledPackage[] };
 
-export interface AgentTask {
-  task: string;
-  maxRounds?: number;
-  model?: string;
-  sessionName?: string;
-  timeoutSeconds?: number;
-}
-
-export interface AgentRound {
-  /** Null where the model wrote no Python. */
-  generated_code: string | null;
-  execution_result: AgentExecution | null;
-}
-
-export interface AgentExecution {
-  success: boolean;
-  /** As that of a run. */
-  reason: string;
-  stdout: string;
-  stderr: string;
-  /** -N where signal N ended the program; null where it did not run. */
-  returncode: number | null;
-}
-
-export interface AgentAnswer extends AgentRound {
-  task: string;
-  rounds: AgentRound[];
-}
+export type AgentTask = z.input<typeof AgentRequest>;
+export type AgentAnswer = z.output<typeof AgentResponse>;
 
 /** One step of a task that is followed as it goes. */
 export type AgentEvent =
   | { event: 'round'; round: number }
   | { event: 'code'; round: number; generated_code: string }
-  | { event: 'result'; round: number; execution_result: AgentExecution }
+  | { event: 'result'; round: number; execution_result: z.output<typeof AgentExecution> }
   | { event: 'finished'; answer: AgentAnswer };

@@ -28,11 +28,16 @@ given back to the model, which mends its program. It ends with the exit code of 
   async run({ io, flags, operands, connect }) {
     const [given, ...more] = operands;
     if (given === undefined || more.length > 0) throw usageError('TASK: say the task in one argument, in quotes');
-    const task: AgentTask = { task: given === '-' ? asText(await readStdin(io), 'stdin') : given };
     const maxRounds = flags.integer('max-rounds', { min: 1, max: 10 });
     const timeoutSeconds = flags.seconds('timeout', { min: 1, max: 3600 });
     const [model, sessionName] = [flags.text('model'), flags.text('session')];
-    Object.assign(task, { maxRounds, timeoutSeconds, model, sessionName });
+    const task: AgentTask = {
+      task: given === '-' ? asText(await readStdin(io), 'stdin') : given,
+      ...(maxRounds !== undefined && { maxRounds }),
+      ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+      ...(model !== undefined && { model }),
+      ...(sessionName !== undefined && { sessionName }),
+    };
     const { client } = await connect();
     const stop = new AbortController();
     using _interrupts = io.onInterrupt(() => stop.abort(new CliError(EXIT.interrupted.code, 'the task was given up')));

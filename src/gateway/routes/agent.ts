@@ -23,7 +23,7 @@ import { giveUp } from './execute.ts';
 /** Long enough to look at a run after the answer. */
 const TTL_SECONDS = 3600;
 
-const AgentRequest = z
+export const AgentRequest = z
   .strictObject({
     task: z.string().min(1).max(16_384).describe('What is to be done, in words; up to 16384 characters.'),
     maxRounds: z
@@ -39,7 +39,7 @@ const AgentRequest = z
   .meta({ id: 'AgentRequest' });
 type AgentRequest = z.output<typeof AgentRequest>;
 
-const AgentExecution = z
+export const AgentExecution = z
   .strictObject({
     ...ExecuteResponse.shape,
     reason: z.string().describe('How the program ended: Completed, NonZeroExit, Timeout, …'),
@@ -54,7 +54,7 @@ const AgentRound = z.strictObject({
   execution_result: AgentExecution.nullable().describe('What became of it; null where there was none.'),
 });
 
-const AgentResponse = z
+export const AgentResponse = z
   .strictObject({
     task: z.string().describe('The task.'),
     ...AgentRound.shape,

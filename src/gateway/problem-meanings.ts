@@ -37,10 +37,14 @@ const MEANINGS: Record<ErrorCode, string> = {
   HeadersTooLarge: 'URL and headers together are larger than the gateway takes.',
   ClientClosedRequest: 'The client left; nobody reads this answer, but logs and metrics have it.',
   Internal: 'Something went wrong in the gateway; its log has more under the request id.',
+  AgentNotConfigured: 'The gateway has no language model.',
+  ModelFailed: 'The language model failed, or can not be reached.',
   ClusterUnavailable: 'The cluster does not answer as it should.',
   TooManyWaiting: 'Too many requests wait for runs already.',
   Overloaded: 'The gateway has more to do than it can.',
   ShuttingDown: 'This gateway is shutting down; another one will answer.',
+  ModelBusy: 'The language model takes no more requests for now.',
+  ModelTimeout: 'The language model did not answer in time.',
 };
 
 export const meaningOf = (code: ErrorCode | Reason): string =>

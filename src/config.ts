@@ -65,7 +65,7 @@ const Environment = z.object({
     .min(1)
     .max(100_000)
     .default(1000)
-    .describe('Runs of one namespace that may wait for a sandbox; beyond them the gateway answers 429.'),
+    .describe('Runs and sessions of one namespace that may wait for a sandbox; beyond them the gateway answers 429.'),
   CODERUN_REQUESTS_PER_MINUTE: perMinute(6000).describe(
     'Requests of one caller in a minute, where their API key says nothing else.',
   ),

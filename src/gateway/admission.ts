@@ -6,14 +6,14 @@ import { fieldError, Problem } from './problem.ts';
 
 /** How much there is, as the watch last saw it. */
 export interface Census {
-  /** Runs of the namespace that wait for a sandbox or for its start. */
+  /** Runs and sessions of the namespace that wait for a sandbox or for its start. */
   waiting(namespace: string): number;
-  /** Runs that an API key has made and that have not ended, and those that its unfinished batches may have at once. */
+  /** Runs and sessions that an API key has made and that have not ended, and runs that its unfinished batches may have at once. */
   unfinished(namespace: string, keyId: string): number;
 }
 
 export interface Wanted {
-  /** Runs that there may be at once of what is to be created. */
+  /** Runs that there may be at once of what is to be created; a session is as one. */
   runs: number;
   /** The field that asks for so many. */
   field?: string;
@@ -34,7 +34,7 @@ const CONCURRENT_SECONDS = 2;
 interface AdmissionOptions {
   census: Census;
   clock: Pick<Clock, 'monotonic'>;
-  /** Runs of one namespace that may wait. */
+  /** Runs and sessions of one namespace that may wait. */
   queuedRuns: number;
 }
 
@@ -74,7 +74,7 @@ export class Admission {
   #checkQueue({ namespace }: Caller): void {
     const { census, queuedRuns } = this.#options;
     if (census.waiting(namespace) < queuedRuns) return;
-    const detail = `${queuedRuns} runs of your namespace wait for a sandbox already; send the request again later.`;
+    const detail = `${queuedRuns} runs and sessions of your namespace wait for a sandbox already; send the request again later.`;
     throw new Problem('TooManyQueued', detail, { retryAfterSeconds: QUEUE_SECONDS });
   }
 
@@ -90,7 +90,7 @@ export class Admission {
     }
     const coming = [...places].reduce((sum, place) => sum + place.runs, 0);
     if (this.#options.census.unfinished(namespace, keyId) + coming + runs <= limit) return;
-    const detail = `Your API key may have ${limit} unfinished runs at once; wait until one has ended.`;
+    const detail = `Your API key may have ${limit} unfinished runs and sessions at once; wait until one has ended.`;
     throw new Problem('TooManyConcurrentRuns', detail, { retryAfterSeconds: CONCURRENT_SECONDS });
   }
 

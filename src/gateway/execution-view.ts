@@ -19,7 +19,7 @@ export const ExecuteInSession = z
     stdin: codeRunFields.stdin,
     detach: z.boolean().default(false).describe('True lets the program go on where the client leaves.'),
   })
-  .meta({ id: 'ExecuteInSession' });
+  .meta({ id: 'ExecuteInSession', examples: [{ code: 'x = 6 * 7\nx', timeoutSeconds: 10 }] });
 export type ExecuteInSession = z.output<typeof ExecuteInSession>;
 
 const { stdout, stderr, error, results } = codeRunResultFields;

@@ -67,6 +67,9 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
+/** A code of an answer; the reason of a run or a session has its status beside it. */
+export type AnsweredCode = ErrorCode | `${Reason}:${number}`;
+
 /** Codes after which something may have happened already; after every other nothing has, and sending again is safe. */
 const MAY_HAVE_ACTED: readonly ErrorCode[] = [
   'ClientClosedRequest',
@@ -150,6 +153,9 @@ export class Problem extends Error {
     };
   }
 }
+
+export const isProblem = (error: unknown, code: ErrorCode | Reason): boolean =>
+  error instanceof Problem && error.code === code;
 
 const defaultRetrySafe = (code: ErrorCode | Reason): boolean =>
   isReason(code) ? REASONS[code].retrySafe : !MAY_HAVE_ACTED.includes(code);

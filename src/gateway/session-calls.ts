@@ -5,15 +5,9 @@ import { type Bridge, BridgeBroken, type BridgeDone, type BridgeProgress } from 
 import type { BridgeCommand } from '../sandbox/bridge-protocol.ts';
 import type { GatewayDeps } from './deps.ts';
 import { Problem } from './problem.ts';
-import { type SandboxAddress, SandboxUnreachable } from './session-bridges.ts';
+import { SandboxUnreachable } from './session-bridges.ts';
 import { silent, unknownState } from './session-problem.ts';
-import { awaitSession, hasEnded, sessionEnded } from './session-store.ts';
-
-/** A session that takes requests, and where its sandbox is. */
-export interface ReadySession {
-  session: ReplSession;
-  address: SandboxAddress;
-}
+import { awaitSession, hasEnded, type ReadySession, sessionEnded } from './session-store.ts';
 
 /** How long the controller is given to say why a sandbox fell silent. */
 const VERDICT_MILLISECONDS = 3000;

@@ -5,9 +5,10 @@ import { BridgeBroken, BridgeFailed, type BridgeProgress } from '../sandbox/brid
 import { Transcript } from '../sandbox/transcript.ts';
 import type { GatewayDeps } from './deps.ts';
 import { type ExecuteInSession, type ExecutionView, executionView, saidOf } from './execution-view.ts';
-import { type ReadySession, type Tell, verdict, withBridge } from './session-calls.ts';
+import { type Tell, verdict, withBridge } from './session-calls.ts';
 import { failureProblem, unknownState } from './session-problem.ts';
 import { queuedCall, SessionOver } from './session-queue.ts';
+import type { ReadySession } from './session-store.ts';
 import { standing } from './session-view.ts';
 
 /** Of what one execution says, so much is answered. */

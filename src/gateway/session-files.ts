@@ -7,8 +7,9 @@ import type { BridgeCommand } from '../sandbox/bridge-protocol.ts';
 import type { GatewayDeps } from './deps.ts';
 import { Problem } from './problem.ts';
 import { SandboxUnreachable } from './session-bridges.ts';
-import { callSession, onAbort, type ReadySession, soon, unreachable } from './session-calls.ts';
+import { callSession, onAbort, soon, unreachable } from './session-calls.ts';
 import { failureProblem, unknownState } from './session-problem.ts';
+import type { ReadySession } from './session-store.ts';
 
 export const FILE_LIMIT_BYTES = 100 * MIB;
 const CHUNK_BYTES = 384 * 1024;

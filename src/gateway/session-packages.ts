@@ -10,9 +10,10 @@ import type { Kube } from '../kube/port.ts';
 import { BridgeBroken, BridgeFailed } from '../sandbox/bridge.ts';
 import type { GatewayDeps } from './deps.ts';
 import { Problem } from './problem.ts';
-import { type ReadySession, type Tell, withBridge } from './session-calls.ts';
+import { type Tell, withBridge } from './session-calls.ts';
 import { failureProblem, unknownState } from './session-problem.ts';
 import { queuedCall } from './session-queue.ts';
+import type { ReadySession } from './session-store.ts';
 
 export const InstallPackages = z
   .strictObject({
@@ -23,7 +24,7 @@ export const InstallPackages = z
       .describe('Python packages by name, extras and versions, such as humanize==4.9.0; up to 32.'),
     timeoutSeconds: z.int().min(1).max(3600).default(300).describe('How long the installation may take, in seconds.'),
   })
-  .meta({ id: 'InstallPackages' });
+  .meta({ id: 'InstallPackages', examples: [{ packages: ['humanize==4.9.0'] }] });
 export type InstallPackages = z.output<typeof InstallPackages>;
 
 export const InstalledPackages = z

@@ -2,9 +2,22 @@
 
 import type { BridgeBroken, BridgeFailed } from '../sandbox/bridge.ts';
 import type { BridgeFailure } from '../sandbox/bridge-protocol.ts';
-import { type ErrorCode, Problem } from './problem.ts';
+import { type AnsweredCode, type ErrorCode, Problem } from './problem.ts';
 
 const BUSY_SECONDS = 1;
+
+/** What every route answers that asks something of the sandbox of a session, beside what the session is found by. */
+export const SESSION_PROBLEMS: readonly AnsweredCode[] = [
+  'ClassNotAllowed',
+  'SessionEnded:409',
+  'SandboxFailed',
+  'StateUnknown',
+  'SessionStarting',
+  'SandboxUnreachable',
+];
+
+/** The same for what is asked about a path. */
+export const FILE_PROBLEMS: readonly AnsweredCode[] = ['PathNotAllowed', 'FileNotFound'];
 
 type Rows = Record<BridgeFailure, { code: ErrorCode; detail: string }>;
 

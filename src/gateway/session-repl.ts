@@ -1,13 +1,14 @@
 /** Sessions by an id of the client's choice: made on first use, and made anew where the one before has ended. */
 
 import { createHash } from 'node:crypto';
-import { REPL_SESSIONS, SANDBOX_CLASSES } from '../api/group.ts';
+import { REPL_SESSIONS } from '../api/group.ts';
 import type { ReplSession } from '../api/replsession.ts';
 import { ReplSessionSpec } from '../api/replsession.ts';
 import { isConflict, isNotFound } from '../kube/error.ts';
+import { allowedClass, checkClassOf, classExists } from './auth/classes.ts';
 import type { GatewayDeps } from './deps.ts';
 import type { Caller } from './plugins/identify.ts';
-import { Problem } from './problem.ts';
+import { isProblem } from './problem.ts';
 import { createSession, findSession, hasEnded } from './session-store.ts';
 
 const HASH_CHARACTERS = 24;
@@ -28,10 +29,13 @@ export async function replSession(deps: GatewayDeps, caller: Caller, id: string)
   for (let attempt = 1; ; attempt++) {
     // The watch may lag behind what another gateway has done meanwhile.
     const found = await (attempt === 1 ? findSession(deps, caller, name) : freshly(deps, caller, name)).catch(absent);
-    if (found && !hasEnded(found)) return { session: found, isNew: false };
+    if (found && !hasEnded(found)) {
+      checkClassOf(caller, found);
+      return { session: found, isNew: false };
+    }
     if (found) await remove(deps, found);
     try {
-      return { session: await createSession(deps, caller, await specOf(deps), { name }), isNew: true };
+      return { session: await createSession(deps, caller, await specOf(deps, caller), { name }), isNew: true };
     } catch (error) {
       if (!isProblem(error, 'AlreadyExists') || attempt === ATTEMPTS) throw error;
     }
@@ -45,8 +49,6 @@ function absent(error: unknown): undefined {
   if (!isNotFound(error) && !isProblem(error, 'SessionNotFound')) throw error;
 }
 
-export const isProblem = (error: unknown, code: string): boolean => error instanceof Problem && error.code === code;
-
 /** Only the very session that was seen to have ended. */
 async function remove({ kube }: GatewayDeps, { metadata }: ReplSession): Promise<void> {
   const { namespace, name, uid } = metadata;
@@ -58,12 +60,9 @@ async function remove({ kube }: GatewayDeps, { metadata }: ReplSession): Promise
 }
 
 /** These sessions are asked to install packages without a class having been named. */
-async function specOf({ kube, config }: GatewayDeps): Promise<ReplSessionSpec> {
-  try {
-    await kube.get(SANDBOX_CLASSES, undefined, config.packagesClassName);
-    return ReplSessionSpec.parse({ className: config.packagesClassName });
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-    return ReplSessionSpec.parse({});
-  }
+async function specOf({ kube, config }: GatewayDeps, caller: Caller): Promise<ReplSessionSpec> {
+  const { packagesClassName: offering } = config;
+  const isOffered = (caller.classes?.includes(offering) ?? true) && (await classExists(kube, offering));
+  const className = isOffered ? offering : allowedClass(caller, undefined, 'className');
+  return ReplSessionSpec.parse({ className });
 }

@@ -4,8 +4,10 @@ import { REPL_SESSIONS } from '../api/group.ts';
 import type { ReplSession, ReplSessionSpec } from '../api/replsession.ts';
 import { isNotFound } from '../kube/error.ts';
 import type { Kube } from '../kube/port.ts';
+import { checkClassOf } from './auth/classes.ts';
 import type { GatewayDeps } from './deps.ts';
-import { createObject, findObject, type Kind, type Naming } from './objects.ts';
+import type { Naming } from './idempotency.ts';
+import { admitObject, findObject, type Kind } from './objects.ts';
 import type { Caller } from './plugins/identify.ts';
 import { Problem } from './problem.ts';
 import type { SandboxAddress } from './session-bridges.ts';
@@ -14,12 +16,14 @@ import { type WaitOptions, waitForObject } from './wait.ts';
 
 const SESSION: Kind = { type: REPL_SESSIONS, word: 'session', notFound: 'SessionNotFound' };
 
+/** Creates a session, where there is room for another: it counts as a run that has not ended. */
 export const createSession = (
-  deps: Pick<GatewayDeps, 'kube' | 'random'>,
+  deps: Pick<GatewayDeps, 'kube' | 'random' | 'admission' | 'sessions'>,
   caller: Caller,
   spec: ReplSessionSpec,
   naming: Naming,
-): Promise<ReplSession> => createObject<ReplSession>(SESSION, deps, caller, spec, naming);
+): Promise<ReplSession> =>
+  admitObject<ReplSession>(SESSION, deps, caller, { spec, naming, wanted: { runs: 1 }, watch: deps.sessions });
 
 /** The caller's session of this name: from the watch where that has it, else from the API server. */
 export const findSession = (
@@ -62,14 +66,28 @@ export async function awaitSession(
   return waited.object;
 }
 
+/** The caller's session of this name, once it takes requests; throws a `Problem` as `readySession` does, or where they may not use it. */
+export async function findReadySession(
+  deps: GatewayDeps,
+  caller: Caller,
+  name: string,
+  signal: AbortSignal,
+): Promise<ReadySession> {
+  const session = await findSession(deps, caller, name);
+  checkClassOf(caller, session);
+  return readySession(deps, session, signal);
+}
+
+/** A session that takes requests, and where its sandbox is. */
+export interface ReadySession {
+  session: ReplSession;
+  address: SandboxAddress;
+}
+
 const START_RETRY_SECONDS = 2;
 
 /** A session that takes requests: one that is starting is waited for. Throws a `Problem` where it has ended, or does not start in time. */
-export async function readySession(
-  deps: GatewayDeps,
-  found: ReplSession,
-  signal: AbortSignal,
-): Promise<{ session: ReplSession; address: SandboxAddress }> {
+export async function readySession(deps: GatewayDeps, found: ReplSession, signal: AbortSignal): Promise<ReadySession> {
   const milliseconds = deps.config.limits.executeOverhead;
   const session = await settledSession(deps, found, { milliseconds, signal });
   if (signal.aborted) throw signal.reason;

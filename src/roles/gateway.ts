@@ -21,7 +21,7 @@ import { bridgeCommand } from '../sandbox/agent.ts';
 import { startHealthServer } from '../telemetry/health.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { createRegistry, gatewayMetrics } from '../telemetry/metrics.ts';
-import { BATCH_CENSUS, censusOf, RUN_CENSUS } from './census.ts';
+import { BATCH_CENSUS, censusOf, RUN_CENSUS, SESSION_CENSUS } from './census.ts';
 import { connect, keepCache } from './connect.ts';
 import { watchLag } from './lag.ts';
 import { watchObjects } from './run-watch.ts';
@@ -43,7 +43,7 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
   const kube = await connect(config, 'gateway');
   const runs = watchObjects(log, cutRun, RUN_CENSUS);
   const batches = watchObjects(log, cutBatch, BATCH_CENSUS);
-  const sessions = watchObjects<ReplSession>(log, cutSession);
+  const sessions = watchObjects(log, cutSession, SESSION_CENSUS);
   const health = await startHealthServer({
     port: config.CODERUN_HEALTH_PORT,
     register,
@@ -72,7 +72,7 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
     random: randomBytes,
     identify: identity(config, kube, log),
     admission: new Admission({
-      census: censusOf(runs.store, batches.store),
+      census: censusOf({ runs: runs.store, batches: batches.store, sessions: sessions.store }),
       clock: systemClock,
       queuedRuns: config.CODERUN_QUEUED_RUNS,
     }),

@@ -25,7 +25,7 @@ import type { ProblemBody } from '../../src/gateway/problem.ts';
 import { isEnded } from '../../src/gateway/run-view.ts';
 import { buildGateway } from '../../src/gateway/server.ts';
 import { SessionBridges } from '../../src/gateway/session-bridges.ts';
-import { BATCH_CENSUS, censusOf, RUN_CENSUS } from '../../src/roles/census.ts';
+import { BATCH_CENSUS, censusOf, RUN_CENSUS, SESSION_CENSUS } from '../../src/roles/census.ts';
 import { FakeClock, settle } from './clock.ts';
 import { FakeKube } from './fake-kube.ts';
 
@@ -130,7 +130,11 @@ export function aWorld(options: WorldOptions = {}) {
     clock,
     identify: identityOf(options, kube, clock, aLogger(logged)),
     admission: new Admission({
-      census: censusOf(runs.by(RUN_CENSUS), batches.by(BATCH_CENSUS)),
+      census: censusOf({
+        runs: runs.by(RUN_CENSUS),
+        batches: batches.by(BATCH_CENSUS),
+        sessions: sessions.by(SESSION_CENSUS),
+      }),
       clock,
       queuedRuns,
     }),

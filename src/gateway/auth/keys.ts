@@ -34,7 +34,7 @@ export const ApiKeyEntry = z.strictObject({
     .optional()
     .describe('SandboxClasses that it may use; the first is that of runs that name none. Absent means every class.'),
   requestsPerMinute: z.int().min(1).max(1_000_000).optional(),
-  concurrentRuns: z.int().min(1).max(100_000).optional().describe('Runs that may be unfinished at once.'),
+  concurrentRuns: z.int().min(1).max(100_000).optional().describe('Runs and sessions that may be unfinished at once.'),
   expires: z.iso.datetime().optional().describe('When it ends, in UTC.'),
 });
 export type ApiKeyEntry = z.output<typeof ApiKeyEntry>;

@@ -13,7 +13,7 @@ export interface Caller {
   /** SandboxClasses that they may use, the first for runs that name none; undefined means every class. */
   classes?: readonly string[];
   requestsPerMinute?: number;
-  /** Runs of theirs that may be unfinished at once. */
+  /** Runs and sessions of theirs that may be unfinished at once. */
   concurrentRuns?: number;
 }
 

@@ -2,14 +2,14 @@
 
 import { REASONS, type Reason } from '../../api/reasons.ts';
 import { EXECUTE_PROBLEMS } from '../execute-result.ts';
-import { ERROR_STATUS, type ErrorCode, isReason, Problem } from '../problem.ts';
+import { type AnsweredCode, ERROR_STATUS, type ErrorCode, isReason, Problem } from '../problem.ts';
 import { meaningOf } from '../problem-meanings.ts';
 import { PROBLEM_TYPE } from './errors.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Codes of problems that only this route answers, beside those that follow from what it takes. */
-    problems?: readonly ErrorCode[];
+    problems?: readonly AnsweredCode[];
     /** The route answers that a run could not be carried out. */
     answersRuns?: boolean;
   }
@@ -20,11 +20,10 @@ interface Route {
   url: string;
   /** Whether it takes a body. */
   body: boolean;
-  config: { problems?: readonly ErrorCode[]; answersRuns?: boolean } | undefined;
+  /** Whether it takes an Idempotency-Key. */
+  keyed: boolean;
+  config: { problems?: readonly AnsweredCode[]; answersRuns?: boolean } | undefined;
 }
-
-/** A code, and its status where that isn't the code's own. */
-type Answered = ErrorCode | `${Reason}:${number}`;
 
 const ALWAYS: readonly ErrorCode[] = [
   'MalformedRequest',
@@ -46,7 +45,6 @@ const CREATING: readonly ErrorCode[] = [
   'ClassNotAllowed',
   'AlreadyExists',
   'RefusedByCluster',
-  'IdempotencyKeyReused',
   'TooManyQueued',
   'TooManyConcurrentRuns',
   'TooManyRuns',
@@ -62,29 +60,30 @@ const WORDS: readonly (readonly [path: string, word: string])[] = [
   ['/execute', 'Run'],
   ['/v1/batches', 'Batch'],
   ['/v1/sessions', 'Session'],
+  ['/repl', 'Session'],
 ];
 
 const isCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_STATUS, code);
 
-export function problemsOf({ method, url, body, config }: Route): Answered[] {
+export function problemsOf({ method, url, body, keyed, config }: Route): AnsweredCode[] {
   const word = WORDS.find(([path]) => url.startsWith(path))?.[1] ?? '';
   const named = url.includes(':');
   const codes = [
     ...ALWAYS,
     ...(body ? WITH_BODY : []),
-    ...(body && method === 'POST' ? CREATING : []),
+    ...(method === 'POST' && !named ? CREATING : []),
+    ...(keyed ? (['IdempotencyKeyReused'] as const) : []),
     ...(named ? [...NAMED, `${word}NotFound`] : []),
     `${word}Deleted`,
-    ...(config?.problems ?? []),
   ].filter(isCode);
-  return [...new Set(codes), ...(config?.answersRuns ? EXECUTE_PROBLEMS : [])];
+  return [...new Set([...codes, ...(config?.problems ?? []), ...(config?.answersRuns ? EXECUTE_PROBLEMS : [])])];
 }
 
 /** An operation of an OpenAPI document, as far as it is changed here. */
 export interface Operation {
   parameters?: unknown[];
   responses?: Record<string, unknown>;
-  'x-problems'?: Answered[];
+  'x-problems'?: AnsweredCode[];
 }
 
 /** The ranges of statuses become those that there are, each with its codes, headers and examples. */
@@ -96,9 +95,9 @@ export function withProblems({ 'x-problems': answered = [], ...operation }: Oper
   return { ...operation, responses: { ...responses, ...Object.fromEntries(problems) } };
 }
 
-const codeOf = (answered: Answered): ErrorCode | Reason => answered.split(':')[0] as ErrorCode | Reason;
+const codeOf = (answered: AnsweredCode): ErrorCode | Reason => answered.split(':')[0] as ErrorCode | Reason;
 
-function statusOf(answered: Answered): number {
+function statusOf(answered: AnsweredCode): number {
   const [code, status] = answered.split(':');
   return status === undefined ? ERROR_STATUS[code as ErrorCode] : Number(status);
 }

@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { NAMESPACE_HEADER } from '../auth/bearer.ts';
 import { docsPage, PAGE_POLICY, type ShownDocument } from '../docs-page.ts';
+import { IdempotencyHeaders } from '../idempotency.ts';
 import { ProblemBody } from '../problem.ts';
 import { PROBLEM_TYPE } from './errors.ts';
 import { type Operation, problemsOf, withProblems } from './openapi-problems.ts';
@@ -55,6 +56,7 @@ export function installOpenApi(app: FastifyInstance): void {
         method: String(method),
         url: input.url,
         body: input.schema?.body !== undefined,
+        keyed: input.schema?.headers === IdempotencyHeaders,
         config,
       });
       return { schema: schema.hide ? schema : { ...schema, 'x-problems': codes }, url };

@@ -4,10 +4,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { type CodeRun, type CodeRunSpec, codeRunFields } from '../../api/coderun.ts';
-import { SANDBOX_CLASSES } from '../../api/group.ts';
-import { isNotFound } from '../../kube/error.ts';
-import type { Kube } from '../../kube/port.ts';
-import { allowedClass } from '../auth/classes.ts';
+import { allowedClass, classExists } from '../auth/classes.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { ExecuteResponse, executeResponse } from '../execute-result.ts';
 import { IdempotencyHeaders, isReplayable, namingOf } from '../idempotency.ts';
@@ -83,15 +80,6 @@ async function specOf(body: ExecuteRequest, caller: Caller, deps: GatewayDeps): 
     cancelled: false,
   };
 }
-
-const classExists = (kube: Kube, name: string): Promise<boolean> =>
-  kube.get(SANDBOX_CLASSES, undefined, name).then(
-    () => true,
-    (error: unknown) => {
-      if (isNotFound(error)) return false;
-      throw error;
-    },
-  );
 
 interface Leaving {
   hold: AbortSignal;

@@ -6,12 +6,12 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { GatewayDeps } from '../deps.ts';
 import type { Holds } from '../plugins/holds.ts';
-import type { Caller } from '../plugins/identify.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
 import { Problem } from '../problem.ts';
 import { readBody } from '../request-body.ts';
 import { download, FILE_LIMIT_BYTES, FileList, listFiles, removeFile, tooLarge, upload } from '../session-files.ts';
-import { findSession, readySession } from '../session-store.ts';
+import { FILE_PROBLEMS, SESSION_PROBLEMS } from '../session-problem.ts';
+import { findReadySession } from '../session-store.ts';
 import { streamOf } from '../stream.ts';
 import { SessionPath } from './schemas.ts';
 
@@ -44,10 +44,11 @@ export function fileRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Hold
         }),
         response: { 200: FileList, ...PROBLEMS },
       },
+      config: { problems: [...SESSION_PROBLEMS, ...FILE_PROBLEMS, 'NotAFolder'] },
     },
     async ({ params, query, caller }, reply) => {
       const { signal } = holds.take(reply);
-      return listFiles(deps, await readyFor(caller, params.name, signal), query.path, signal);
+      return listFiles(deps, await findReadySession(deps, caller, params.name, signal), query.path, signal);
     },
   );
 
@@ -61,10 +62,13 @@ export function fileRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Hold
         querystring: FilePath,
         response: { 200: { description: 'The file.', content: { [BYTES]: { schema: content } } }, ...PROBLEMS },
       },
+      config: {
+        problems: [...SESSION_PROBLEMS, ...FILE_PROBLEMS, 'NotAFile', 'NotAFolder', 'FileTooLarge', 'SessionBusy'],
+      },
     },
     async ({ params, query, caller }, reply) => {
       const hold = holds.take(reply);
-      const ready = await readyFor(caller, params.name, hold.signal);
+      const ready = await findReadySession(deps, caller, params.name, hold.signal);
       const file = await download(deps, ready, query.path, hold.signal);
       // Whatever a program made is never shown as a page of the gateway's own origin.
       reply.type(BYTES).headers({ 'content-disposition': 'attachment', 'content-length': file.bytes });
@@ -82,18 +86,16 @@ export function fileRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Hold
         querystring: FilePath,
         response: { 204: DONE, ...PROBLEMS },
       },
+      config: { problems: [...SESSION_PROBLEMS, ...FILE_PROBLEMS, 'NotAFolder'] },
     },
     async ({ params, query, caller }, reply) => {
       const { signal } = holds.take(reply);
-      await removeFile(deps, await readyFor(caller, params.name, signal), query.path, signal);
+      await removeFile(deps, await findReadySession(deps, caller, params.name, signal), query.path, signal);
       return reply.code(204).send(null);
     },
   );
 
   root.register(async (scope) => uploadRoute(scope, deps, holds));
-
-  const readyFor = async (caller: Caller, name: string, signal: AbortSignal) =>
-    readySession(deps, await findSession(deps, caller, name), signal);
 }
 
 /** In a scope of its own, where every body is taken as the bytes that it is. */
@@ -106,7 +108,13 @@ function uploadRoute(root: FastifyInstance, deps: GatewayDeps, holds: Holds): vo
   root.withTypeProvider<ZodTypeProvider>().put(
     '/v1/sessions/:name/files/content',
     {
-      config: { streamsBody: true },
+      config: {
+        streamsBody: true,
+        problems: [
+          ...[...SESSION_PROBLEMS, ...FILE_PROBLEMS],
+          ...(['NotAFile', 'NotAFolder', 'FileExists', 'FileTooLarge', 'DiskFull', 'SessionBusy'] as const),
+        ],
+      },
       schema: {
         operationId: 'writeFile',
         summary: 'Upload a file into a session',
@@ -123,7 +131,7 @@ function uploadRoute(root: FastifyInstance, deps: GatewayDeps, holds: Holds): vo
       const length = headers['content-length'];
       const bytes = length === undefined ? undefined : Number(length);
       if (bytes !== undefined && bytes > FILE_LIMIT_BYTES) throw tooLarge();
-      const ready = await readySession(deps, await findSession(deps, caller, params.name), hold.signal);
+      const ready = await findReadySession(deps, caller, params.name, hold.signal);
       const pieces = readBody(body, { deps, hold, limit: FILE_LIMIT_BYTES, tooLarge });
       const file = { path: query.path, ...(bytes !== undefined && { bytes }) };
       await upload(deps, ready, file, pieces, hold.signal);

@@ -7,7 +7,8 @@ import type { Holds } from '../plugins/holds.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
 import { streamWork } from '../session-events.ts';
 import { InstalledPackages, InstallPackages, installPackages } from '../session-packages.ts';
-import { findSession, readySession } from '../session-store.ts';
+import { SESSION_PROBLEMS } from '../session-problem.ts';
+import { findReadySession } from '../session-store.ts';
 import { wantsEvents } from '../sse.ts';
 import { EVENTS, SessionPath } from './schemas.ts';
 
@@ -31,12 +32,13 @@ export function packageRoute(app: FastifyInstance, deps: GatewayDeps, holds: Hol
           ...PROBLEMS,
         },
       },
+      config: { problems: [...SESSION_PROBLEMS, 'SessionBusy', 'Interrupted', 'PackagesNotOffered', 'DiskFull'] },
     },
     async (request, reply) => {
       const { body, params, caller, headers } = request;
       const hold = holds.take(reply);
       const { signal } = hold;
-      const ready = await readySession(deps, await findSession(deps, caller, params.name), signal);
+      const ready = await findReadySession(deps, caller, params.name, signal);
       if (!wantsEvents(headers.accept)) return installPackages(deps, ready, body, { signal });
       const work = async (tell: Parameters<Parameters<typeof streamWork>[1]['work']>[0]) => [
         { event: 'finished', data: await installPackages(deps, ready, body, { signal, tell }) },

@@ -11,11 +11,12 @@ import type { ExecutionView } from '../execution-view.ts';
 import type { Holds } from '../plugins/holds.ts';
 import type { Caller } from '../plugins/identify.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
-import type { ReadySession } from '../session-calls.ts';
+import { isProblem } from '../problem.ts';
 import { executeInSession } from '../session-execution.ts';
 import { InstallPackages, installPackages } from '../session-packages.ts';
-import { isProblem, replSession } from '../session-repl.ts';
-import { readySession } from '../session-store.ts';
+import { SESSION_PROBLEMS } from '../session-problem.ts';
+import { replSession } from '../session-repl.ts';
+import { type ReadySession, readySession } from '../session-store.ts';
 
 const sessionId = z
   .string()
@@ -29,7 +30,7 @@ const ReplExecuteRequest = z
     code: codeRunFields.code.unwrap().describe('The program, in Python, 1 byte to 512 KiB.'),
     timeout: z.int().min(1).max(3600).default(60).describe('How long the program may run, in seconds.'),
   })
-  .meta({ id: 'ReplExecuteRequest' });
+  .meta({ id: 'ReplExecuteRequest', examples: [{ session_id: 'chat 1', code: 'print(6 * 7)', timeout: 10 }] });
 
 const sessionFields = {
   session: z.string().describe('Name of the session, for the paths below /v1/sessions.'),
@@ -62,6 +63,7 @@ export function replRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Hold
         body: ReplExecuteRequest,
         response: { 200: ReplExecuteResponse, ...PROBLEMS },
       },
+      config: { problems: [...SESSION_PROBLEMS, 'SessionBusy'] },
     },
     async ({ body: { session_id, code, timeout }, caller }, reply) => {
       const { signal } = holds.take(reply);
@@ -84,6 +86,7 @@ export function replRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Hold
         }),
         response: { 200: ReplInstallResponse, ...PROBLEMS },
       },
+      config: { problems: [...SESSION_PROBLEMS, 'SessionBusy', 'Interrupted', 'PackagesNotOffered', 'DiskFull'] },
     },
     async ({ query, caller }, reply) => {
       const { signal } = holds.take(reply);

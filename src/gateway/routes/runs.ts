@@ -4,16 +4,17 @@ import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
 import type { CodeRun, CodeRunSpec } from '../../api/coderun.ts';
-import { allowedClass } from '../auth/classes.ts';
+import { allowedClass, checkClassOf } from '../auth/classes.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { IdempotencyHeaders, namingOf } from '../idempotency.ts';
 import type { Holds } from '../plugins/holds.ts';
 import type { Caller } from '../plugins/identify.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
-import { Problem } from '../problem.ts';
+import { isProblem, Problem } from '../problem.ts';
 import { listRuns } from '../run-list.ts';
 import { cancelRun, createRun, findRun } from '../run-store.ts';
 import { isEnded, RunView, runView } from '../run-view.ts';
+import { findSession } from '../session-store.ts';
 import { wantsEvents } from '../sse.ts';
 import { waitFor } from '../wait.ts';
 import { cancelOnDisconnect, EVENT_CONTENT, sendRunEvents } from './events.ts';
@@ -22,11 +23,26 @@ import { CreateRun, ListQuery, RunList, RunPath, WaitQuery } from './schemas.ts'
 
 const CreateQuery = WaitQuery.extend({ cancelOnDisconnect });
 
-function runSpec(caller: Caller, fields: Omit<z.output<typeof CreateRun>, 'name'>): CodeRunSpec {
+async function runSpec(
+  deps: GatewayDeps,
+  caller: Caller,
+  fields: Omit<z.output<typeof CreateRun>, 'name'>,
+): Promise<CodeRunSpec> {
   const { className, sessionRef } = fields;
   // A run within a session has the class of the session.
-  const allowed = sessionRef && className === undefined ? undefined : allowedClass(caller, className, 'className');
+  const given = sessionRef && className === undefined;
+  if (given && caller.classes) await checkSession(deps, caller, sessionRef.name);
+  const allowed = given ? undefined : allowedClass(caller, className, 'className');
   return { ...fields, ...(allowed !== undefined && { className: allowed }), cancelled: false };
+}
+
+/** One that isn't there is for the controller to tell. */
+async function checkSession(deps: GatewayDeps, caller: Caller, name: string): Promise<void> {
+  try {
+    checkClassOf(caller, await findSession(deps, caller, name));
+  } catch (error) {
+    if (!isProblem(error, 'SessionNotFound')) throw error;
+  }
 }
 
 export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
@@ -59,7 +75,7 @@ export function runRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds
       const streams = wantsEvents(request.raw.headers.accept);
       const hold = preferred || streams ? holds.take(reply) : undefined;
       const naming = namingOf({ caller, headers, body }, 'run', name);
-      const run = await createRun(deps, caller, runSpec(caller, fields), naming);
+      const run = await createRun(deps, caller, await runSpec(deps, caller, fields), naming);
       reply.code(201).header('location', `/v1/runs/${run.metadata.name}`);
       if (streams && hold) return sendRunEvents(deps, run, { hold, cancels: query.cancelOnDisconnect }, reply);
       if (query.wait === undefined && preferred !== undefined) reply.header('preference-applied', `wait=${preferred}`);

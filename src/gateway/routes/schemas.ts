@@ -62,7 +62,7 @@ export const CreateSession = z
     name: ObjectName.optional().describe('Name of the session, unique in its namespace. Left out, one is made.'),
     ...sessionFields,
   })
-  .meta({ id: 'CreateSession' });
+  .meta({ id: 'CreateSession', examples: [{ name: 'notebook', idleTimeoutSeconds: 600 }] });
 
 export const SessionWaitQuery = z.strictObject({ wait: waitSeconds('the session is ready, or has ended') });
 

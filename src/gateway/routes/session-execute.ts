@@ -8,14 +8,13 @@ import { type BridgeCommand, Variable } from '../../sandbox/bridge-protocol.ts';
 import type { GatewayDeps } from '../deps.ts';
 import { ContextName, ExecuteInSession, ExecutionView, executionEnd } from '../execution-view.ts';
 import type { Holds } from '../plugins/holds.ts';
-import type { Caller } from '../plugins/identify.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
-import { callSession, type ReadySession, withBridge } from '../session-calls.ts';
+import { callSession, withBridge } from '../session-calls.ts';
 import { streamWork } from '../session-events.ts';
 import { executeInSession } from '../session-execution.ts';
-import { CONTEXT_FAILURES, failureProblem, unknownState } from '../session-problem.ts';
+import { CONTEXT_FAILURES, failureProblem, SESSION_PROBLEMS, unknownState } from '../session-problem.ts';
 import { queuedCall } from '../session-queue.ts';
-import { findSession, readySession } from '../session-store.ts';
+import { findReadySession, type ReadySession } from '../session-store.ts';
 import { wantsEvents } from '../sse.ts';
 import { EVENTS, SessionPath } from './schemas.ts';
 
@@ -26,7 +25,9 @@ const VariableList = z
     description: 'The variables of a Python interpreter, each with the beginning of its repr.',
   });
 
-const RestartRequest = z.strictObject({ context: ContextName.optional() }).meta({ id: 'RestartRequest' });
+const RestartRequest = z
+  .strictObject({ context: ContextName.optional() })
+  .meta({ id: 'RestartRequest', examples: [{ context: 'default' }] });
 
 const DONE = z.null().describe('It is done.');
 
@@ -56,12 +57,13 @@ export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, h
           ...PROBLEMS,
         },
       },
+      config: { problems: [...SESSION_PROBLEMS, 'SessionBusy'] },
     },
     async (request, reply) => {
       const { body, params, caller, headers } = request;
       const hold = holds.take(reply);
       const { signal } = hold;
-      const ready = await readyFor(caller, params.name, signal);
+      const ready = await findReadySession(deps, caller, params.name, signal);
       if (!wantsEvents(headers.accept)) return executeInSession(deps, ready, body, { signal });
       return streamWork(deps, {
         request,
@@ -87,10 +89,13 @@ export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, h
         params: SessionPath,
         response: { 204: DONE, ...PROBLEMS },
       },
+      config: { problems: SESSION_PROBLEMS },
     },
     async ({ params, caller }, reply) => {
       const { signal } = holds.take(reply);
-      await answered(callSession(deps, await readyFor(caller, params.name, signal), { interrupt: {} }, signal));
+      await answered(
+        callSession(deps, await findReadySession(deps, caller, params.name, signal), { interrupt: {} }, signal),
+      );
       return reply.code(204).send(null);
     },
   );
@@ -106,10 +111,15 @@ export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, h
         body: RestartRequest.nullish(),
         response: { 204: DONE, ...PROBLEMS },
       },
+      config: { problems: [...SESSION_PROBLEMS, 'SessionBusy', 'Interrupted', 'ContextNotFound'] },
     },
     async ({ body, params, caller }, reply) => {
       const { signal } = holds.take(reply);
-      await inTurn(await readyFor(caller, params.name, signal), { restart: contextOf(body) }, { signal, detach: true });
+      await inTurn(
+        await findReadySession(deps, caller, params.name, signal),
+        { restart: contextOf(body) },
+        { signal, detach: true },
+      );
       return reply.code(204).send(null);
     },
   );
@@ -125,10 +135,11 @@ export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, h
         querystring: z.strictObject({ context: ContextName.optional() }),
         response: { 200: VariableList, ...PROBLEMS },
       },
+      config: { problems: [...SESSION_PROBLEMS, 'SessionBusy', 'Interrupted', 'ContextNotFound'] },
     },
     async ({ params, query, caller }, reply) => {
       const { signal } = holds.take(reply);
-      const ready = await readyFor(caller, params.name, signal);
+      const ready = await findReadySession(deps, caller, params.name, signal);
       const command = { variables: contextOf(query) };
       const { variables = [], truncated = false } = await inTurn(ready, command, { signal, detach: false });
       return { variables, truncated };
@@ -142,9 +153,6 @@ export function sessionExecuteRoutes(root: FastifyInstance, deps: GatewayDeps, h
         queuedCall(deps, ready.session, bridge, command, { ...how, timeoutSeconds: 0, tell: () => undefined }),
       ),
     );
-
-  const readyFor = async (caller: Caller, name: string, signal: AbortSignal) =>
-    readySession(deps, await findSession(deps, caller, name), signal);
 }
 
 async function answered<T>(answer: Promise<T>): Promise<T> {

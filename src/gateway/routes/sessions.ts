@@ -3,7 +3,9 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { ReplSession } from '../../api/replsession.ts';
+import { allowedClass } from '../auth/classes.ts';
 import type { GatewayDeps } from '../deps.ts';
+import { IdempotencyHeaders, namingOf } from '../idempotency.ts';
 import type { Holds } from '../plugins/holds.ts';
 import { PROBLEMS } from '../plugins/openapi.ts';
 import { listSessions } from '../run-list.ts';
@@ -21,15 +23,19 @@ export function sessionRoutes(root: FastifyInstance, deps: GatewayDeps, holds: H
         operationId: 'createSession',
         summary: 'Create a session',
         description: 'With wait, the answer is held until the session is ready; an execution waits for that by itself.',
+        headers: IdempotencyHeaders,
         body: CreateSession,
         querystring: SessionWaitQuery,
         response: { 201: SessionView, ...PROBLEMS },
       },
     },
-    async ({ body: { name, ...spec }, query, caller }, reply) => {
+    async ({ body, query, caller, headers }, reply) => {
+      const { name, ...fields } = body;
       const hold = query.wait ? holds.take(reply) : undefined;
-      const naming = name ? { name } : { prefix: 'session' };
-      const session = await createSession(deps, caller, { ...spec, terminated: false }, naming);
+      const naming = namingOf({ caller, headers, body }, 'session', name);
+      const className = allowedClass(caller, fields.className, 'className');
+      const spec = { ...fields, ...(className !== undefined && { className }), terminated: false };
+      const session = await createSession(deps, caller, spec, naming);
       reply.code(201).header('location', `/v1/sessions/${session.metadata.name}`);
       return sessionView(await settled(session, query.wait, hold?.signal));
     },
@@ -44,6 +50,7 @@ export function sessionRoutes(root: FastifyInstance, deps: GatewayDeps, holds: H
         querystring: ListQuery,
         response: { 200: SessionList, ...PROBLEMS },
       },
+      config: { problems: ['PageExpired'] },
     },
     async ({ query, caller }) => listSessions(deps.kube, caller, query),
   );

@@ -75,7 +75,8 @@ describe('coderun repl and a session with the real agent', () => {
   });
 
   test('files come and go', async () => {
-    const stdin = '%put here.txt\nopen("there.txt", "w").write(open("here.txt").read().upper())\n%get there.txt back.txt\n%files\n';
+    const stdin =
+      '%put here.txt\nopen("there.txt", "w").write(open("here.txt").read().upper())\n%get there.txt back.txt\n%files\n';
     await using cli = aCli({ stdin, env: { CODERUN_URL: url } });
     await writeFile(join(cli.folder, 'here.txt'), 'text');
     expect(await cli.run('repl', 'files')).toBe(0);
@@ -97,4 +98,3 @@ describe('coderun repl and a session with the real agent', () => {
     expect(cli.err()).not.toContain('variables are gone');
   });
 });
-

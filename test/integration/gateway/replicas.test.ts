@@ -9,13 +9,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CodeRun } from '../../../src/api/coderun.ts';
 import { succeededCondition } from '../../../src/api/conditions.ts';
 import { crds } from '../../../src/api/crds.ts';
-import { CODE_BATCHES, CODE_RUNS, type ResourceType } from '../../../src/api/group.ts';
+import { CODE_BATCHES, CODE_RUNS, REPL_SESSIONS, type ResourceType } from '../../../src/api/group.ts';
+import type { ReplSession } from '../../../src/api/replsession.ts';
 import { Admission } from '../../../src/gateway/admission.ts';
 import { GATEWAY_LIMITS } from '../../../src/gateway/deps.ts';
 import { buildGateway } from '../../../src/gateway/server.ts';
+import { SessionBridges } from '../../../src/gateway/session-bridges.ts';
 import { createKube, type KubeClient } from '../../../src/kube/client.ts';
 import type { NewObject } from '../../../src/kube/port.ts';
-import { BATCH_CENSUS, censusOf, RUN_CENSUS } from '../../../src/roles/census.ts';
+import { BATCH_CENSUS, censusOf, RUN_CENSUS, SESSION_CENSUS } from '../../../src/roles/census.ts';
 import { keepCache } from '../../../src/roles/connect.ts';
 import { watchObjects } from '../../../src/roles/run-watch.ts';
 import { cutBatch, cutRun } from '../../../src/roles/stores.ts';
@@ -45,6 +47,7 @@ beforeAll(async () => {
   for (const crd of Object.values(crds())) await kube.create(type, crd as NewObject);
   await untilServed(kube, CODE_RUNS);
   await untilServed(kube, CODE_BATCHES);
+  await untilServed(kube, REPL_SESSIONS);
   await createNamespace(kube, NAMESPACE);
 });
 
@@ -59,24 +62,33 @@ afterAll(async () => {
 async function aReplica(port = 0): Promise<FastifyInstance> {
   const runs = watchObjects(log, cutRun, RUN_CENSUS);
   const batches = watchObjects(log, cutBatch, BATCH_CENSUS);
+  const sessions = watchObjects(log, (session: ReplSession) => session, SESSION_CENSUS);
   const common = { kube, log, signal: stop.signal };
   background.push(keepCache({ ...common, type: CODE_RUNS, store: runs.store }));
   background.push(keepCache({ ...common, type: CODE_BATCHES, store: batches.store }));
+  background.push(keepCache({ ...common, type: REPL_SESSIONS, store: sessions.store }));
   const app = buildGateway({
     kube,
     runs: runs.watch,
     batches: batches.watch,
+    sessions: sessions.watch,
+    bridges: new SessionBridges({
+      exec: () => Promise.reject(new Error('nothing is executed here')),
+      clock: systemClock,
+      limit: 1,
+    }),
     clock: systemClock,
     random: (count) => crypto.getRandomValues(new Uint8Array(count)),
     identify: () => ({ name: 'somebody', namespace: NAMESPACE }),
     admission: new Admission({
-      census: censusOf(runs.store, batches.store),
+      census: censusOf({ runs: runs.store, batches: batches.store, sessions: sessions.store }),
       clock: systemClock,
       queuedRuns: CLIENTS * REQUESTS_EACH,
     }),
     config: {
       sandboxContainer: 'sandbox',
       internetClassName: 'internet',
+      packagesClassName: 'packages',
       allowedOrigins: [],
       limits: { ...GATEWAY_LIMITS, drainTimeout: 0 },
     },

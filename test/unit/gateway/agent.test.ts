@@ -4,7 +4,7 @@ import { openAiModel } from '../../../src/gateway/llm/openai-model.ts';
 import { messagesFor } from '../../../src/gateway/llm/prompt.ts';
 import { programAnswer } from '../../support/chat-server.ts';
 import { aCli } from '../../support/cli-world.ts';
-import { problemOf } from '../../support/gateway-world.ts';
+import { NAMESPACE, problemOf } from '../../support/gateway-world.ts';
 import { startHttpServer } from '../../support/http-server.ts';
 import { aLiveGateway, type Controller, until } from '../../support/live-gateway.ts';
 
@@ -90,6 +90,14 @@ describe('POST /v1/agent', () => {
     await gateway.post('/v1/agent', { task: 'x', sessionName: 's', timeoutSeconds: 5, model: 'large' });
     expect(gateway.allRuns()[0]?.spec).toMatchObject({ sessionRef: { name: 's' }, timeoutSeconds: 5 });
     expect(gateway.heard[0]?.model).toBe('large');
+  });
+
+  test('a key that may use some classes only gets the first of them', async () => {
+    const { model } = aModel(program('good'));
+    const identify = () => ({ name: 'key', namespace: NAMESPACE, classes: ['small'] });
+    await using gateway = await aLiveGateway(judge, { languageModel: model, identify });
+    await gateway.post('/v1/agent', { task: 'x' });
+    expect(gateway.allRuns()[0]?.spec.className).toBe('small');
   });
 
   test.each([

@@ -77,6 +77,18 @@ const Environment = z.object({
     .optional()
     .describe('File of the certificate chain that the gateway shows, read again when it changes. Unset: plain HTTP.'),
   CODERUN_TLS_KEY_FILE: z.string().optional().describe('File of the private key of the certificate.'),
+  CODERUN_LLM_BASE_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Language model of the agent, by the chat completions protocol: https://HOST/v1. Unset: no agent.'),
+  CODERUN_LLM_API_KEY_FILE: z.string().optional().describe('File with the key of the language model.'),
+  CODERUN_LLM_MODEL: z
+    .string()
+    .max(1024)
+    .regex(/^[^\s,]+(\s*,\s*[^\s,]+)*$/, 'must be names of models, separated by commas')
+    .optional()
+    .describe('Models that tasks may ask for, separated by commas; the first is that of tasks which name none.'),
+  CODERUN_LLM_TIMEOUT_SECONDS: seconds(120).describe('How long one answer of the language model may take.'),
 });
 
 export type Config = Readonly<z.output<typeof Environment>>;

@@ -7,6 +7,7 @@ import type { ReplSession } from '../api/replsession.ts';
 import { MIB } from '../api/schema.ts';
 import type { Kube } from '../kube/port.ts';
 import type { Admission } from './admission.ts';
+import type { LanguageModel } from './llm/model.ts';
 import type { Identify } from './plugins/identify.ts';
 import type { SessionBridges } from './session-bridges.ts';
 
@@ -135,5 +136,7 @@ export interface GatewayDeps {
   logger: FastifyBaseLogger;
   /** Undefined means plain HTTP. */
   certificate?: Certificate | undefined;
+  /** Undefined where none is configured: there is no agent then. */
+  languageModel?: LanguageModel;
   metrics?: GatewayMetrics;
 }

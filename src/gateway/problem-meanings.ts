@@ -49,6 +49,8 @@ const MEANINGS: Record<ErrorCode, string> = {
   HeadersTooLarge: 'URL and headers together are larger than the gateway takes.',
   ClientClosedRequest: 'The client left; nobody reads this answer, but logs and metrics have it.',
   Internal: 'Something went wrong in the gateway; its log has more under the request id.',
+  AgentNotConfigured: 'The gateway has no language model.',
+  ModelFailed: 'The language model failed, or can not be reached.',
   SandboxFailed: 'The sandbox could not do this, or not to its end.',
   StateUnknown: 'The connection to the sandbox broke: what was asked may have been done in part.',
   ClusterUnavailable: 'The cluster does not answer as it should.',
@@ -57,6 +59,8 @@ const MEANINGS: Record<ErrorCode, string> = {
   SandboxUnreachable: 'The sandbox of the session does not answer at the moment. Nothing was done.',
   Overloaded: 'The gateway has more to do than it can.',
   ShuttingDown: 'This gateway is shutting down; another one will answer.',
+  ModelBusy: 'The language model takes no more requests for now.',
+  ModelTimeout: 'The language model did not answer in time.',
   DiskFull: 'The working directory of the session has no room for this.',
 };
 

@@ -50,6 +50,8 @@ export const ERROR_STATUS = {
   HeadersTooLarge: 431,
   ClientClosedRequest: 499,
   Internal: 500,
+  AgentNotConfigured: 501,
+  ModelFailed: 502,
   SandboxFailed: 502,
   StateUnknown: 502,
   ClusterUnavailable: 503,
@@ -58,6 +60,8 @@ export const ERROR_STATUS = {
   SandboxUnreachable: 503,
   Overloaded: 503,
   ShuttingDown: 503,
+  ModelBusy: 503,
+  ModelTimeout: 504,
   DiskFull: 507,
 } as const satisfies Record<string, number>;
 

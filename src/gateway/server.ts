@@ -16,6 +16,7 @@ import { installOriginCheck } from './plugins/origin.ts';
 import { installPressure } from './plugins/pressure.ts';
 import { createLimiters, failuresOf, installRates } from './plugins/rates.ts';
 import { installValidation } from './plugins/validation.ts';
+import { agentRoute } from './routes/agent.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
 import { batchRoutes } from './routes/batches.ts';
 import { eventRoute } from './routes/events.ts';
@@ -105,6 +106,7 @@ export function buildGateway(deps: GatewayDeps): FastifyInstance {
     fileRoutes(scope, deps, holds);
     packageRoute(scope, deps, holds);
     replRoutes(scope, deps, holds);
+    agentRoute(scope, deps, holds);
     openApiRoutes(scope);
   });
   app.register(async (scope) => addMethodAnswers(scope));

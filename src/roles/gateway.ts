@@ -9,7 +9,8 @@ import { Admission } from '../gateway/admission.ts';
 import { bearerIdentity } from '../gateway/auth/bearer.ts';
 import { KeyStore } from '../gateway/auth/key-store.ts';
 import { Reviews } from '../gateway/auth/reviews.ts';
-import { GATEWAY_LIMITS, type GatewayLimits } from '../gateway/deps.ts';
+import { GATEWAY_LIMITS, type GatewayDeps, type GatewayLimits } from '../gateway/deps.ts';
+import { openAiModel } from '../gateway/llm/openai-model.ts';
 import type { Identify } from '../gateway/plugins/identify.ts';
 import { buildGateway, renewCertificate } from '../gateway/server.ts';
 import { SessionBridges } from '../gateway/session-bridges.ts';
@@ -85,6 +86,7 @@ export async function gatewayRole(config: Config, signal: AbortSignal): Promise<
     certificate,
     lag: lag.milliseconds,
     logger: log,
+    ...languageModel(config),
     metrics: gatewayMetrics(register),
   });
   if (files && certificate) {
@@ -139,4 +141,13 @@ function warn(config: Config, log: Logger): void {
   const { CODERUN_ANONYMOUS_NAMESPACE: namespace, CODERUN_TLS_CERT_FILE: certificate } = config;
   if (namespace) log.warn({ namespace }, 'ANYONE who reaches this gateway may run code, without credentials');
   if (!certificate) log.warn('The gateway speaks plain HTTP: API keys and tokens are readable on the way to it');
+}
+
+function languageModel(config: Config): Pick<GatewayDeps, 'languageModel'> {
+  const { CODERUN_LLM_BASE_URL: baseUrl, CODERUN_LLM_MODEL: names, CODERUN_LLM_API_KEY_FILE: apiKeyFile } = config;
+  if (baseUrl === undefined) return {};
+  const [first, ...others] = (names ?? '').split(',').map((name) => name.trim());
+  if (!first) throw new Error('CODERUN_LLM_MODEL: name the model that CODERUN_LLM_BASE_URL serves');
+  const timeoutMilliseconds = config.CODERUN_LLM_TIMEOUT_SECONDS * 1000;
+  return { languageModel: openAiModel({ baseUrl, apiKeyFile, models: [first, ...others], timeoutMilliseconds }) };
 }

@@ -19,6 +19,7 @@ import {
   type GatewayLimits,
   type ObjectWatch,
 } from '../../src/gateway/deps.ts';
+import type { LanguageModel } from '../../src/gateway/llm/model.ts';
 import type { Identify } from '../../src/gateway/plugins/identify.ts';
 import type { ProblemBody } from '../../src/gateway/problem.ts';
 import { isEnded } from '../../src/gateway/run-view.ts';
@@ -101,10 +102,11 @@ export interface WorldOptions {
   queuedRuns?: number;
   lag?: () => number;
   certificate?: Certificate;
+  languageModel?: LanguageModel;
 }
 
 export function aWorld(options: WorldOptions = {}) {
-  const { limits, config, queuedRuns = 1000, certificate, lag } = options;
+  const { limits, config, queuedRuns = 1000, certificate, lag, languageModel } = options;
   const clock = new FakeClock();
   const kube = new FakeKube(() => clock.now());
   const runs = new FakeRunWatch(kube);
@@ -148,6 +150,7 @@ export function aWorld(options: WorldOptions = {}) {
       limits: { ...GATEWAY_LIMITS, ...limits },
     },
     logger: aLogger(logged),
+    ...(languageModel && { languageModel }),
     metrics: { requestFinished: (request) => finished.push(request), heldRequests: (count) => held.push(count) },
   });
   return { app, clock, kube, runs, batches, sessions, bridges, logged, finished, held, ...words(app, kube) };

@@ -4,7 +4,7 @@ import type { ShownDocument, ShownOperation } from '../../src/gateway/docs-page.
 import { errorTable } from '../../src/gateway/problem-meanings.ts';
 import { requestOf } from './curl.ts';
 import { aWorld } from './gateway-world.ts';
-import { EXAMPLES, type Example, pretendController } from './http-examples.ts';
+import { EXAMPLES, type Example, PRETENDED_MODEL, pretendController } from './http-examples.ts';
 import { pretendSessions, UPLOADS } from './http-session-examples.ts';
 
 interface Answered extends Example {
@@ -14,7 +14,7 @@ interface Answered extends Example {
 
 /** Sends every example; throws an Error where one is not answered as it says, or with a status that is not documented. */
 export async function httpApiPage(): Promise<string> {
-  const world = aWorld();
+  const world = aWorld({ languageModel: PRETENDED_MODEL });
   pretendController(world.kube);
   await pretendSessions(world.kube);
   const document: ShownDocument = (await world.get('/openapi.json')).json();

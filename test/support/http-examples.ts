@@ -5,6 +5,7 @@ import type { CodeRun, CodeRunStatus } from '../../src/api/coderun.ts';
 import { succeededCondition } from '../../src/api/conditions.ts';
 import { CODE_BATCHES, CODE_RUNS } from '../../src/api/group.ts';
 import type { Reason } from '../../src/api/reasons.ts';
+import type { LanguageModel } from '../../src/gateway/llm/model.ts';
 import type { FakeKube } from './fake-kube.ts';
 import { SESSION_EXAMPLES } from './http-session-examples.ts';
 
@@ -114,6 +115,18 @@ export const EXAMPLES: Example[] = [
   },
   { operation: 'cancelBatch', says: '', curl: 'curl -s -X DELETE $CODERUN_URL/v1/batches/many', status: 200 },
   ...SESSION_EXAMPLES,
+  {
+    operation: 'runAgent',
+    says: 'A language model writes the program:',
+    curl: `curl -s $CODERUN_URL/v1/agent ${JSON_TYPE} -d '{"task": "What is six times seven?", "maxRounds": 3}'`,
+    status: 200,
+  },
+  {
+    operation: 'runAgent',
+    says: 'The same, told step by step:',
+    curl: `curl -sN $CODERUN_URL/v1/agent ${JSON_TYPE} -H 'accept: text/event-stream' -d '{"task": "What is six times seven?"}'`,
+    status: 200,
+  },
 ];
 
 const START = '2026-01-01T00:00:00Z';
@@ -130,6 +143,7 @@ function outcomeOf({ spec }: CodeRun): [Reason, CodeRunStatus] {
       const error = { name: 'ZeroDivisionError', value: 'division by zero', traceback };
       return ['NonZeroExit', { ...COMMON, exitCode: 1, stderr: traceback, error }];
     }
+    case 'print(6 * 7)\n':
     case 'print(6 * 7)':
       return ['Completed', { ...COMMON, exitCode: 0, stdout: '42\n' }];
     default: {
@@ -179,3 +193,9 @@ async function endBatch(kube: FakeKube, batch: CodeBatch): Promise<void> {
   const status: CodeBatchStatus = { counts, items, startTime: START, completionTime: END, conditions: [condition] };
   await kube.replaceStatus(CODE_BATCHES, { ...batch, status }).catch(() => undefined);
 }
+
+/** Knows one program. */
+export const PRETENDED_MODEL: LanguageModel = {
+  models: ['a-model'],
+  complete: async () => '```python\nprint(6 * 7)\n```',
+};

@@ -14,6 +14,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   telemetry: ['api', 'runtime'],
   controllers: ['api', 'core', 'runtime', 'kube', 'sandbox', 'telemetry'],
   gateway: ['api', 'kube', 'sandbox', 'telemetry'],
+  client: ['api', 'gateway'],
+  cli: ['api', 'client', 'gateway', 'kube', 'runtime', 'sandbox/agent.ts'],
   roles: ['api', 'core', 'runtime', 'kube', 'sandbox', 'telemetry', 'controllers', 'gateway', 'config.ts'],
   'config.ts': ['api'],
   'main.ts': ['api', 'roles', 'config.ts'],
@@ -25,6 +27,7 @@ const OWNED_PACKAGES: Record<string, string> = {
   undici: 'kube',
   ws: 'kube',
   fastify: 'gateway',
+  openai: 'gateway',
   pino: 'telemetry',
   'prom-client': 'telemetry',
 };
@@ -77,9 +80,16 @@ describe('the layout of src', () => {
     expect(strays.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
   });
 
+  test('the client brings nothing of the gateway along but types', () => {
+    const heavy = imports.filter(
+      (one) => roomOf(one.file) === 'client' && !one.typeOnly && roomOf(localTarget(one)) !== 'client',
+    );
+    expect(heavy.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
   test.each([
-    ['reads the environment', /process\.env\b/, ['config.ts']],
-    ['ends the process', /process\.exit\b/, ['main.ts']],
+    ['reads the environment', /process\.env\b/, ['config.ts', join('cli', 'environment.ts')]],
+    ['ends the process', /process\.exit\b/, ['main.ts', join('cli', 'main.ts')]],
     [
       'reads the clock or sets a timer',
       /\bDate\.now\(|(?<!\.)\bset(?:Timeout|Interval)\(|new Date\(\)/,

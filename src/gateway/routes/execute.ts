@@ -88,7 +88,12 @@ interface Leaving {
 }
 
 /** Nobody will come back for a result that can't be given now, so that the run is cancelled, but for one that will be there. */
-async function giveUp({ kind, run }: Waited, { hold, canComeBack }: Leaving, deps: GatewayDeps, reply: FastifyReply) {
+export async function giveUp(
+  { kind, run }: Waited,
+  { hold, canComeBack }: Leaving,
+  deps: GatewayDeps,
+  reply: FastifyReply,
+) {
   if (kind === 'deleted') throw new Problem('RunDeleted', 'The run was deleted before it ended.');
   if (kind === 'aborted' && hold.reason instanceof Problem && hold.reason.code === 'ShuttingDown') {
     const path = `/v1/runs/${run.metadata.name}`;

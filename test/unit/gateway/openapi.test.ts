@@ -70,6 +70,7 @@ describe('the OpenAPI document', () => {
       'POST /v1/sessions/{name}/packages',
       'POST /repl/execute',
       'POST /repl/install',
+      'POST /v1/agent',
     ]);
   });
 

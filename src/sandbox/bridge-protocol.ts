@@ -63,7 +63,7 @@ const FAILURES = [
 ] as const;
 export type BridgeFailure = (typeof FAILURES)[number];
 
-export const FileEntry = z.strictObject({
+const FileEntry = z.strictObject({
   /** The name's bytes as UTF-8; bytes that are none are percent-encoded as %XX, and so is the percent sign. */
   name: z.string().min(1).max(1024),
   kind: z.enum(['file', 'folder', 'link', 'other']),

@@ -10,7 +10,7 @@ interface Operation {
   operationId: string;
   summary: string;
   parameters?: { name: string; in: string; schema: object }[];
-  requestBody?: { content: Record<string, { schema: object }> };
+  requestBody?: { required: boolean; content: Record<string, { schema: object }> };
   responses: Record<string, Response>;
 }
 interface Response {
@@ -107,6 +107,16 @@ describe('the OpenAPI document', () => {
       const name = /"#\/components\/schemas\/(\w+)"/.exec(JSON.stringify(schema))?.[1] ?? '';
       expect(document.components.schemas[name]).toMatchObject({ examples: [expect.anything()] });
     }
+  });
+
+  test('says which bodies may be left out', () => {
+    const optional = operations().filter(({ operation }) => operation.requestBody?.required === false);
+    expect(optional.map(({ route }) => route)).toEqual([
+      'POST /v1/sessions/{name}/restart',
+      'PUT /v1/sessions/{name}/files/content',
+    ]);
+    const types = optional.map(({ operation }) => JSON.stringify(operation.requestBody));
+    expect(types.filter((text) => text.includes('null'))).toEqual([]);
   });
 
   test('names every code of a problem in some operation, but for those that no operation answers', () => {

@@ -61,8 +61,8 @@ describe('the examples, in the cluster', () => {
   test.each(named('agent'))('%s', async (path) => {
     const primes = 'primes = [n for n in range(2, 600) if all(n % d for d in range(2, n))]\nprint(primes[99])';
     await using gateway = await withModel(programAnswer('print(primes[99])'), programAnswer(primes));
-    const { code, stdout } = await runExample(path, { CODERUN_URL: gateway.url });
-    expect(code).toBe(0);
+    const { code, stdout, stderr } = await runExample(path, { CODERUN_URL: gateway.url });
+    expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toContain('541');
     expect(gateway.server.requests).toHaveLength(2);
     expect(gateway.server.requests[1]?.body).toContain('NameError');

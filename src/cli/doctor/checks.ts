@@ -144,7 +144,7 @@ export const CHECKS: readonly Check[] = [
     async find({ run }) {
       const ended = await run({ code: FORK, timeoutSeconds: 60 });
       const refused = ended.reason === 'Completed' && !ended.stdout?.includes('nothing was refused');
-      return judged(refused, ending(ended));
+      return judged(refused || ended.reason === 'OutOfMemory', ending(ended));
     },
   },
   {

@@ -22,7 +22,8 @@ def write(path):
 
 def kernel_log():
     buffer = ctypes.create_string_buffer(65536)
-    return "Starting gVisor" in buffer.raw[:max(ctypes.CDLL(None).klogctl(3, buffer, len(buffer)), 0)].decode(errors="replace")
+    count = ctypes.CDLL(None).klogctl(3, buffer, len(buffer))
+    return "Starting gVisor" in buffer.raw[:max(count, 0)].decode(errors="replace")
 
 status = dict(line.rstrip().split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
 print(json.dumps({

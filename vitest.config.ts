@@ -1,4 +1,4 @@
-/** The kinds of tests: unit (no I/O), integration (a real API server and etcd), e2e (a real cluster) and faults (its long form). */
+/** The kinds of tests: unit (no I/O), integration (a real API server and etcd), e2e (a real cluster, and the short form of the faults) and faults (the long form). */
 
 import { defineConfig } from 'vitest/config';
 
@@ -18,7 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          include: ['test/e2e/**/*.test.ts', 'test/faults/short.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000,
           fileParallelism: false,

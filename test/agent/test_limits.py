@@ -71,6 +71,19 @@ class Memory(AgentTest):
         )
         self.assertIn('line 1', run.stderr)
 
+    def test_threads_take_little_of_the_address_space(self):
+        code = (
+            'import threading\n'
+            'done = threading.Event()\n'
+            'threads = [threading.Thread(target=done.wait) for _ in range(24)]\n'
+            'for each in threads: each.start()\n'
+            'done.set()\n'
+            'print(len(threads))'
+        )
+        self.assertEqual(self.run_code(code, memoryBytes=512 * MIB).stdout, '24\n')
+        inner = f'import subprocess, sys; subprocess.run([sys.executable, "-c", {code!r}])'
+        self.assertEqual(self.run_code(inner, memoryBytes=512 * MIB).stdout, '24\n')
+
     def test_memory_up_to_the_limit_is_there(self):
         run = self.run_code('x = bytearray(200 * 2**20); print(len(x))', memoryBytes=256 * MIB)
         self.assertEqual((run.stdout, run.exit['cause']), ('209715200\n', None))

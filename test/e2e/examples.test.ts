@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { SANDBOX_NAMESPACE } from '../../src/api/group.ts';
@@ -26,7 +27,8 @@ async function withModel(...answers: Parameters<typeof startHttpServer>) {
     timeoutMilliseconds: 10_000,
   });
   const identify = () => ({ name: 'examples', namespace: SANDBOX_NAMESPACE });
-  const app = buildGateway({ ...localGatewayDeps(kube, identify, io), languageModel });
+  const random = (count: number) => randomBytes(count);
+  const app = buildGateway({ ...localGatewayDeps(kube, identify, io), languageModel, random });
   stack.defer(() => app.close());
   await app.listen({ host: '127.0.0.1', port: 0 });
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;

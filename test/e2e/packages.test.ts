@@ -161,6 +161,7 @@ describe('a sandbox with network PackageIndex', () => {
 
   test('reaches the index and nothing else, from its first packet on', async () => {
     const { status } = await run({ code: CONNECTS, env: [{ name: 'TARGETS', value: JSON.stringify(targets) }] });
+    expect(status?.conditions?.[0]?.reason, JSON.stringify(status)).toBe('Completed');
     const reached = Object.keys(JSON.parse(status?.stdout ?? ''));
     const elsewhere = reached.filter((name) => onNode.get(name) !== status?.sandbox?.nodeName);
     expect(elsewhere).toEqual(['index']);

@@ -5,6 +5,9 @@ from __future__ import annotations
 import resource
 
 from .bounds import LIMITS, TELLING_RESERVE
+from .kernel import LIBC
+
+M_ARENA_MAX = -8
 
 
 def limit_resources() -> int:
@@ -13,6 +16,7 @@ def limit_resources() -> int:
         hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (most, most))
+    LIBC.mallopt(M_ARENA_MAX, 1)  # as MALLOC_ARENA_MAX does for what it starts
     with open('/proc/self/statm') as file:
         return int(file.read().split()[0]) * resource.getpagesize()
 

@@ -21,6 +21,7 @@ def program_environment(container: dict[str, str], workspace: str) -> dict[str, 
         'PATH': '/usr/local/bin:/usr/bin:/bin',
         'LANG': 'C.UTF-8',
         'OPENBLAS_NUM_THREADS': '1',  # each further thread takes 40 MiB of address space
+        'MALLOC_ARENA_MAX': '1',  # each further one takes 64 MiB of it, and so a thread
         **image,
         'HOME': workspace,
         'TMPDIR': temporary,

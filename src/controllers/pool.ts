@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { CodeRun } from '../api/coderun.ts';
+import { findCondition } from '../api/conditions.ts';
 import { CODE_RUNS, LABEL_POOL, REPL_SESSIONS, SANDBOX_POOLS } from '../api/group.ts';
 import { labelValue, shorten } from '../api/names.ts';
 import type { Pod } from '../api/object.ts';
@@ -37,14 +38,15 @@ interface PoolMemory {
   failures: number;
   /** False until the pods were read from the API server itself: a watch that lags must not have too many created. */
   isRead: boolean;
-  statusWritten: number;
+  /** Since when the status says less than is known, in milliseconds of the monotonic clock. */
+  differsSince: number | undefined;
   /** Since when claims are waited out, and the last one that was, in milliseconds of the monotonic clock. */
   holdingSince: number | undefined;
   filledFor: number | undefined;
 }
 
-/** Counts change with every run; they are written this often at most, in milliseconds. A changed condition is at once. */
-const COUNTS_INTERVAL = 5000;
+/** A run takes a sandbox, and the next one is there: what is so again within this time, in milliseconds, is not written. */
+const PASSING = 5000;
 
 /** A pool is left alone until claims have paused for so long, but for no longer than the second. */
 const QUIET_MILLISECONDS = 400;
@@ -63,7 +65,7 @@ export function poolReconciler(deps: PoolDeps): (key: string) => Promise<{ after
       refused: undefined,
       failures: 0,
       isRead: false,
-      statusWritten: 0,
+      differsSince: undefined,
       holdingSince: undefined,
       filledFor: undefined,
     };
@@ -178,6 +180,14 @@ async function readPods({ kube, stores }: PoolDeps, { metadata }: SandboxPool, m
   memory.isRead = true;
 }
 
+/** Whether the difference is one that refilling the pool makes up for. */
+function mayPass(written: SandboxPoolStatus | undefined, now: SandboxPoolStatus): boolean {
+  if (written?.observedGeneration !== now.observedGeneration) return false;
+  const [before, after] = [written, now].map((status) => findCondition(status?.conditions, 'Ready'));
+  const isSaid = before?.reason === after?.reason && before?.message === after?.message;
+  return isSaid || (before?.status === 'True' && after?.reason === 'Filling');
+}
+
 /** Writes the status where it differs; returns after how many milliseconds it is to be tried again. */
 async function writeStatus(
   { kube, stores, clock }: PoolDeps,
@@ -185,11 +195,14 @@ async function writeStatus(
   memory: PoolMemory,
   status: SandboxPoolStatus,
 ) {
-  if (isDeepStrictEqual(pool.status, status)) return undefined;
-  const wait = memory.statusWritten + COUNTS_INTERVAL - clock.monotonic();
-  const isOnlyCounts = isDeepStrictEqual(pool.status?.conditions, status.conditions);
-  if (isOnlyCounts && wait > 0) return wait;
-  memory.statusWritten = clock.monotonic();
+  if (isDeepStrictEqual(pool.status, status)) {
+    memory.differsSince = undefined;
+    return undefined;
+  }
+  memory.differsSince ??= clock.monotonic();
+  const wait = memory.differsSince + PASSING - clock.monotonic();
+  if (wait > 0 && mayPass(pool.status, status)) return wait;
+  memory.differsSince = undefined;
   const written = await kube.replaceStatus<SandboxPool>(SANDBOX_POOLS, { ...pool, status });
   stores.pools.upsert(written);
   return undefined;

@@ -26,7 +26,7 @@ const path = z
 const FilePath = z.strictObject({ path: path.min(1) });
 
 const BYTES = 'application/octet-stream';
-const content = z.custom<Readable | null>().meta({ type: 'string', format: 'binary' });
+const content = z.custom<Readable>().meta({ type: 'string', format: 'binary' });
 const DONE = z.null().describe('It is done.');
 
 export function fileRoutes(root: FastifyInstance, deps: GatewayDeps, holds: Holds): void {
@@ -130,7 +130,7 @@ function uploadRoute(root: FastifyInstance, deps: GatewayDeps, holds: Holds): vo
         consumes: [BYTES],
         params: SessionPath,
         querystring: FilePath,
-        body: content,
+        body: content.nullish(),
         response: { 204: DONE, ...PROBLEMS },
       },
     },

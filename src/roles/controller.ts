@@ -13,6 +13,7 @@ import {
   SYSTEM_NAMESPACE,
 } from '../api/group.ts';
 import type { Config } from '../config.ts';
+import type { Stores } from '../controllers/stores.ts';
 import { NETWORK_POLICIES, PODS, SERVICES } from '../kube/resources.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { LeaderElector } from '../runtime/lease.ts';
@@ -39,17 +40,7 @@ export async function controllerRole(config: Config, signal: AbortSignal): Promi
     isReady: () => Object.values(stores).every(({ isSynced }) => isSynced),
   });
   const stop = new AbortController();
-  const common = { kube, log, signal: stop.signal };
-  const caches = [
-    keepCache({ ...common, type: CODE_RUNS, store: stores.runs }),
-    keepCache({ ...common, type: CODE_BATCHES, store: stores.batches }),
-    keepCache({ ...common, type: REPL_SESSIONS, store: stores.sessions }),
-    keepCache({ ...common, type: PODS, store: stores.pods, labelSelector: LABEL_SANDBOX }),
-    keepCache({ ...common, type: SANDBOX_CLASSES, store: stores.classes }),
-    keepCache({ ...common, type: SANDBOX_POOLS, store: stores.pools }),
-    keepCache({ ...common, type: NETWORK_POLICIES, store: stores.policies, labelSelector: MANAGED }),
-    keepCache({ ...common, type: SERVICES, store: stores.services, namespace: SYSTEM_NAMESPACE }),
-  ];
+  const caches = keepCaches({ kube, log, signal: stop.signal }, stores);
   const role = { config, kube, stores, log, register };
   try {
     await elector(role).run(leadership(role), signal);
@@ -59,6 +50,18 @@ export async function controllerRole(config: Config, signal: AbortSignal): Promi
     health.close();
   }
 }
+
+/** Keeps every store until `signal` aborts. */
+export const keepCaches = (common: Omit<Parameters<typeof keepCache>[0], 'type' | 'store'>, stores: Stores) => [
+  keepCache({ ...common, type: CODE_RUNS, store: stores.runs }),
+  keepCache({ ...common, type: CODE_BATCHES, store: stores.batches }),
+  keepCache({ ...common, type: REPL_SESSIONS, store: stores.sessions }),
+  keepCache({ ...common, type: PODS, store: stores.pods, labelSelector: LABEL_SANDBOX }),
+  keepCache({ ...common, type: SANDBOX_CLASSES, store: stores.classes }),
+  keepCache({ ...common, type: SANDBOX_POOLS, store: stores.pools }),
+  keepCache({ ...common, type: NETWORK_POLICIES, store: stores.policies, labelSelector: MANAGED }),
+  keepCache({ ...common, type: SERVICES, store: stores.services, namespace: SYSTEM_NAMESPACE }),
+];
 
 function elector({ config, kube, log, register }: ControllerRole): LeaderElector {
   return new LeaderElector({

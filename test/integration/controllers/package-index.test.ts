@@ -5,11 +5,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CodeRun } from '../../../src/api/coderun.ts';
 import {
   API_VERSION,
-  CODE_BATCHES,
   CODE_RUNS,
   LABEL_POOL,
   LABEL_RUN,
-  LABEL_SANDBOX,
   SANDBOX_CLASSES,
   SANDBOX_NAMESPACE,
   SANDBOX_POOLS,
@@ -19,8 +17,8 @@ import type { Pod } from '../../../src/api/object.ts';
 import { loadConfig } from '../../../src/config.ts';
 import type { Service } from '../../../src/core/package-index.ts';
 import { createKube, type KubeClient } from '../../../src/kube/client.ts';
-import { NETWORK_POLICIES, PODS, SERVICES } from '../../../src/kube/resources.ts';
-import { keepCache } from '../../../src/roles/connect.ts';
+import { PODS, SERVICES } from '../../../src/kube/resources.ts';
+import { keepCaches } from '../../../src/roles/controller.ts';
 import { leadership } from '../../../src/roles/leadership.ts';
 import { createStores } from '../../../src/roles/stores.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
@@ -52,18 +50,9 @@ afterAll(async () => {
 
 function startController(): void {
   const stores = createStores(log);
-  const common = { kube: account, log, signal: stop.signal };
   const role = { config: loadConfig({}), kube: account, stores, log, register: createRegistry() };
-  void Promise.allSettled([
-    keepCache({ ...common, type: CODE_RUNS, store: stores.runs }),
-    keepCache({ ...common, type: CODE_BATCHES, store: stores.batches }),
-    keepCache({ ...common, type: PODS, store: stores.pods, labelSelector: LABEL_SANDBOX }),
-    keepCache({ ...common, type: SANDBOX_CLASSES, store: stores.classes }),
-    keepCache({ ...common, type: SANDBOX_POOLS, store: stores.pools }),
-    keepCache({ ...common, type: NETWORK_POLICIES, store: stores.policies }),
-    keepCache({ ...common, type: SERVICES, store: stores.services, namespace: SYSTEM_NAMESPACE }),
-    leadership(role)(stop.signal, 1),
-  ]);
+  const caches = keepCaches({ kube: account, log, signal: stop.signal }, stores);
+  void Promise.allSettled([...caches, leadership(role)(stop.signal, 1)]);
 }
 
 async function eventually<T>(look: () => Promise<T | undefined | false>): Promise<T> {

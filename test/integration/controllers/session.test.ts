@@ -26,8 +26,8 @@ import { sessionReasonOf } from '../../../src/core/session-status.ts';
 import { createKube, type KubeClient } from '../../../src/kube/client.ts';
 import { isNotFound } from '../../../src/kube/error.ts';
 import type { Kube } from '../../../src/kube/port.ts';
-import { NETWORK_POLICIES, PODS } from '../../../src/kube/resources.ts';
-import { keepCache } from '../../../src/roles/connect.ts';
+import { PODS } from '../../../src/kube/resources.ts';
+import { keepCaches } from '../../../src/roles/controller.ts';
 import { leadership } from '../../../src/roles/leadership.ts';
 import { createStores } from '../../../src/roles/stores.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
@@ -117,17 +117,8 @@ const containerStatus = (state: object) => ({
 function lead(): typeof leader {
   const stop = new AbortController();
   const stores = createStores(log);
-  const cache = { kube: account, log, signal: stop.signal };
   const register = createRegistry();
-  const caches = [
-    keepCache({ ...cache, type: CODE_RUNS, store: stores.runs }),
-    keepCache({ ...cache, type: REPL_SESSIONS, store: stores.sessions }),
-    keepCache({ ...cache, type: PODS, store: stores.pods, labelSelector: LABEL_SANDBOX }),
-    keepCache({ ...cache, type: SANDBOX_CLASSES, store: stores.classes }),
-    keepCache({ ...cache, type: SANDBOX_POOLS, store: stores.pools }),
-    keepCache({ ...cache, type: NETWORK_POLICIES, store: stores.policies }),
-  ];
-  stores.batches.replace([], '0', { consistent: true });
+  const caches = keepCaches({ kube: account, log, signal: stop.signal }, stores);
   const role = { config: loadConfig({}), kube: kube(), stores, log, register };
   const term = leadership(role)(stop.signal, ++epoch);
   return {

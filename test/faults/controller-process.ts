@@ -51,13 +51,17 @@ export class ControllerProcess implements AsyncDisposable {
     };
     const environment = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
     const command = [...environment, process.execPath, join(ROOT, 'src/main.ts'), 'controller'];
-    this.#running = start('env', command, this.log, ROOT);
+    const running = start('env', command, this.log, ROOT);
+    this.#running = running;
+    // One that has lost its Lease ends, and is started again as the kubelet does.
+    running.process.once('exit', () => this.#running === running && this.start());
   }
 
   /** Ends it without a chance to say goodbye. Nobody need wait for the Lease of a process that is certainly dead. */
   async kill(): Promise<void> {
-    await this.#running?.stop();
+    const running = this.#running;
     this.#running = undefined;
+    await running?.stop();
     await freeLease();
   }
 

@@ -7,6 +7,7 @@ import { spent } from './cost.ts';
 import { timeOfBarePod, timeOfBarePods, timeOfStatusWrite } from './floors.ts';
 import { figuresOf, measure, type Row, single } from './measure.ts';
 import { COLD_CLASS, liveSteadily, timeOfBatch, timeOfBurst, timeOfRun, timeOverHttp } from './runs.ts';
+import { sessions } from './sessions.ts';
 
 const POOL = 4;
 const BURST = 20;
@@ -42,6 +43,7 @@ export const PARTS: Record<string, () => Promise<Row[]>> = {
       single('ratio of the batch to the bare pods', batch / floor, ''),
     ];
   },
+  sessions: () => sessions(() => untilWaiting(POOL)),
   memory,
   finished,
 };

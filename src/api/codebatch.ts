@@ -10,29 +10,15 @@ export const MAX_ITEMS = 1000;
 
 const { language, className, timeoutSeconds, resources, stdin, args, env, files, packages, artifacts } = codeRunFields;
 
-const CodeBatchTemplate = z.strictObject({
-  language,
-  className,
-  timeoutSeconds,
-  resources,
-  stdin,
-  args,
-  env,
-  files,
-  packages,
-  artifacts,
-});
+/** What template and item may both say. */
+const commonFields = { className, timeoutSeconds, resources, stdin, args, env, files };
+
+const CodeBatchTemplate = z.strictObject({ language, ...commonFields, packages, artifacts });
 
 /** What an item may say of its own; it takes the place of the field of the template as a whole. */
 export const codeBatchItemFields = {
   code: codeRunFields.code.unwrap().describe('The program of the item, 1 byte to 512 KiB.'),
-  className,
-  timeoutSeconds,
-  resources,
-  stdin,
-  args,
-  env,
-  files,
+  ...commonFields,
 };
 
 const CodeBatchItem = z.strictObject({

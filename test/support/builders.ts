@@ -18,7 +18,7 @@ import {
 import { type SandboxClass, SandboxClassSpec } from '../../src/api/sandboxclass.ts';
 import { type SandboxPool, SandboxPoolSpec } from '../../src/api/sandboxpool.ts';
 import type { SessionReason } from '../../src/api/session-reasons.ts';
-import type { World } from '../../src/core/plan.ts';
+import type { SandboxWorld, World } from '../../src/core/plan.ts';
 import type { SessionWorld } from '../../src/core/session-plan.ts';
 import type { Hello } from '../../src/sandbox/channel.ts';
 import type { ChannelView } from '../../src/sandbox/channels.ts';
@@ -164,23 +164,28 @@ export const aChannel = (more: Partial<ChannelView> = {}): ChannelView => ({
   ...more,
 });
 
-export const aWorld = (more: Partial<World> = {}): World => ({
-  run: aRun(),
+/** Nothing is there for a run or a session yet. */
+const aSandboxWorld = (): SandboxWorld => ({
   sandboxClass: aClass(),
-  code: { text: 'print(1)' },
   pod: undefined,
   refusedPod: undefined,
   channel: undefined,
   waiting: undefined,
   isAdmitted: true,
-  journal: undefined,
-  home: undefined,
   firstSeen: T0,
   agentCommand: ['python3', 'agent'],
   agentVersion: AGENT_VERSION,
   hostAliases: [],
   epoch: 7,
   settings: { pendingTimeoutSeconds: 300, imagePullGraceSeconds: 60, timeoutGraceSeconds: 5 },
+});
+
+export const aWorld = (more: Partial<World> = {}): World => ({
+  ...aSandboxWorld(),
+  run: aRun(),
+  code: { text: 'print(1)' },
+  journal: undefined,
+  home: undefined,
   ...more,
 });
 
@@ -239,20 +244,9 @@ export const aSessionState = (more: Partial<SessionState> = {}): SessionState =>
 });
 
 export const aSessionWorld = (more: Partial<SessionWorld> = {}): SessionWorld => ({
+  ...aSandboxWorld(),
   session: aSession(),
-  sandboxClass: aClass(),
-  pod: undefined,
-  refusedPod: undefined,
-  channel: undefined,
-  waiting: undefined,
-  isAdmitted: true,
   refreshedAt: undefined,
-  firstSeen: T0,
-  agentCommand: ['python3', 'agent'],
-  agentVersion: AGENT_VERSION,
-  hostAliases: [],
-  epoch: 7,
-  settings: { pendingTimeoutSeconds: 300, imagePullGraceSeconds: 60, timeoutGraceSeconds: 5 },
   ...more,
 });
 
